@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fault points: the named places of an incident at which a test stops, kills or fails us.
+ *
+ * This list is the only one. In a test build (OOMSNAP_TEST) FAULT_POINT(NAME) calls fault_point(),
+ * which looks at OOMSNAP_FAULT in the environment as it was at start; in a product build it is
+ * nothing at all. Grammar of OOMSNAP_FAULT: NAME=ACTION[,NAME=ACTION...], with the actions
+ *   kill      SIGKILL to the calling process (the whole process, at that instruction)
+ *   stop      SIGSTOP to the calling process (a hang, as a debugger or a bug would cause it)
+ *   mark      write "NAME PID MONOTONIC_NS\n" to the descriptor in OOMSNAP_FAULT_FD
+ *   eio|enospc|esrch  the point returns that negative errno to a caller that asked with FAULT_ERRNO
+ */
+#ifndef OOMSNAP_BASE_FAULT_H
+#define OOMSNAP_BASE_FAULT_H
+
+#define FAULT_POINTS(X)                                                                           \
+	X(ARM_BEFORE, "arm-before")		/* decided to arm, nothing applied */             \
+	X(SHIELD_NOTED, "shield-noted")		/* in the ledger, not yet applied */              \
+	X(SHIELD_ON, "shield-on")		/* applied */                                     \
+	X(TRIP, "trip")				/* decided to capture, nothing applied */         \
+	X(HOLD_NOTED, "hold-noted")		/* hold in the ledger, not yet applied */         \
+	X(HOLD_ON, "hold-on")			/* every process asked to stop */                 \
+	X(LEASE_NOTED, "lease-noted")		/* raised limit in the ledger, not yet written */ \
+	X(LEASE_ON, "lease-on")			/* limit raised */                                \
+	X(CAPTURE_SENT, "capture-sent")		/* the capturer has been asked */                 \
+	X(CAPTURE_START, "capture-start")	/* capturer: request received */                  \
+	X(CAPTURE_SEIZED, "capture-seized")	/* capturer: every thread in a ptrace stop */     \
+	X(CAPTURE_OPENED, "capture-opened")	/* capturer: core file created */                 \
+	X(CAPTURE_HEADERS, "capture-headers")	/* capturer: headers and notes written */         \
+	X(CAPTURE_PAGES, "capture-pages")	/* capturer: in the middle of the pages */        \
+	X(CAPTURE_COPIED, "capture-copied")	/* capturer: all copied, target still held */     \
+	X(CAPTURE_DETACHED, "capture-detached") /* capturer: ptrace let go */                     \
+	X(CAPTURE_SYNC, "capture-sync")		/* capturer: before fsync and rename */           \
+	X(RELEASE_BEFORE, "release-before")	/* watchdog: verdict known, still held */         \
+	X(RELEASE_MID, "release-mid")		/* watchdog: part of the ledger undone */         \
+	X(RELEASED, "released")			/* watchdog: ledger empty */
+
+enum fault_id {
+#define X(id, name) FAULT_##id,
+	FAULT_POINTS(X)
+#undef X
+		FAULT_COUNT
+};
+
+#ifdef OOMSNAP_TEST
+/* Reads OOMSNAP_FAULT once; unknown names or actions end the process with status 64. */
+void fault_init(void);
+/* Acts as the environment asks; returns 0 or the negative errno that was asked for. */
+int fault_point(enum fault_id id);
+#define FAULT_POINT(id) ((void)fault_point(FAULT_##id))
+#define FAULT_ERRNO(id) fault_point(FAULT_##id)
+#else
+static inline void fault_init(void)
+{
+}
+#define FAULT_POINT(id) ((void)0)
+#define FAULT_ERRNO(id) 0
+#endif
+
+#endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Bounded strings. See str.h for the contract.
+ *
+ * Every append keeps the terminator in place and remembers a cut, so that a caller may append many
+ * times and look once at the end. JSON text is made valid whatever the bytes are: process names and
+ * paths are the target's to choose.
+ */
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void str_init(struct str *s, char *memory, size_t size)
+{
+	s->text = memory;
+	s->size = size;
+	s->len = 0;
+	s->cut = false;
+	memory[0] = '\0';
+}
+
+static bool str_add_bytes(struct str *s, const char *bytes, size_t len)
+{
+	size_t room = s->size - 1 - s->len;
+
+	if (len > room) {
+		len = room;
+		s->cut = true;
+	}
+	memcpy(s->text + s->len, bytes, len);
+	s->len += len;
+	s->text[s->len] = '\0';
+	return !s->cut;
+}
+
+bool str_add(struct str *s, const char *text)
+{
+	return str_add_bytes(s, text, strlen(text));
+}
+
+bool str_add_char(struct str *s, char c)
+{
+	return str_add_bytes(s, &c, 1);
+}
+
+bool str_add_u64(struct str *s, uint64_t value)
+{
+	char digits[21];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	return str_add_bytes(s, digits + at, sizeof(digits) - at);
+}
+
+bool str_addv(struct str *s, const char *format, va_list args)
+{
+	size_t room = s->size - s->len;
+	int n = vsnprintf(s->text + s->len, room, format, args);
+
+	if (n < 0 || (size_t)n >= room) {
+		s->cut = true;
+		s->len = s->size - 1;
+		s->text[s->len] = '\0';
+		s->len = strlen(s->text);
+		return false;
+	}
+	s->len += (size_t)n;
+	return !s->cut;
+}
+
+bool str_addf(struct str *s, const char *format, ...)
+{
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = str_addv(s, format, args);
+	va_end(args);
+	return fits;
+}
+
+/* Length of the valid UTF-8 sequence at text (1-4), or 0. Overlong forms and surrogates are
+ * invalid. */
+static size_t utf8_len(const unsigned char *t, size_t len)
+{
+	size_t need;
+
+	if (t[0] < 0x80)
+		return 1;
+	if (t[0] >= 0xc2 && t[0] <= 0xdf)
+		need = 2;
+	else if (t[0] >= 0xe0 && t[0] <= 0xef)
+		need = 3;
+	else if (t[0] >= 0xf0 && t[0] <= 0xf4)
+		need = 4;
+	else
+		return 0;
+	if (len < need)
+		return 0;
+	for (size_t i = 1; i < need; i++)
+		if ((t[i] & 0xc0) != 0x80)
+			return 0;
+	if ((t[0] == 0xe0 && t[1] < 0xa0) || (t[0] == 0xed && t[1] > 0x9f) ||
+		(t[0] == 0xf0 && t[1] < 0x90) || (t[0] == 0xf4 && t[1] > 0x8f))
+		return 0;
+	return need;
+}
+
+bool str_add_json(struct str *s, const char *text, size_t len)
+{
+	const unsigned char *t = (const unsigned char *)text;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_len(t + i, len - i);
+
+		if (n == 0) {
+			(void)str_add(s, "\\ufffd"); /* a cut is remembered in s */
+			i++;
+		} else if (n > 1) {
+			(void)str_add_bytes(s, text + i, n);
+			i += n;
+		} else {
+			if (t[i] == '"' || t[i] == '\\') {
+				(void)str_add_char(s, '\\');
+				(void)str_add_char(s, text[i]);
+			} else if (t[i] < 0x20 || t[i] == 0x7f) {
+				(void)str_addf(s, "\\u%04x", t[i]);
+			} else {
+				(void)str_add_char(s, text[i]);
+			}
+			i++;
+		}
+	}
+	return !s->cut;
+}
+
+bool str_copy(char *memory, size_t size, const char *text)
+{
+	struct str s;
+
+	str_init(&s, memory, size);
+	return str_add(&s, text);
+}
+
+bool str_to_u64(const char *text, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	if (!*text)
+		return false;
+	for (; *text; text++) {
+		uint64_t digit;
+
+		if (*text < '0' || *text > '9')
+			return false;
+		digit = (uint64_t)(*text - '0');
+		if (__builtin_mul_overflow(value, 10U, &value) ||
+			__builtin_add_overflow(value, digit, &value))
+			return false;
+	}
+	*ret = value;
+	return true;
+}
+
+bool str_has_prefix(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool str_has_suffix(const char *text, const char *suffix)
+{
+	size_t n = strlen(text);
+	size_t m = strlen(suffix);
+
+	return n >= m && strcmp(text + n - m, suffix) == 0;
+}
