@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The three decisions that hang on numbers alone. See policy.h for the contract.
+ *
+ * Everything is integer arithmetic that saturates, so that an absurd limit or rate gives a large
+ * number and never a small one by wrapping. A sample whose inactive_file is older than its current
+ * can only make used too large or too small by what the cache moved since; near the thresholds the
+ * caller reads both together.
+ */
+#include "core/policy.h"
+
+#include "base/checked.h"
+#include "core/predict.h"
+
+static uint64_t trip_bytes(const struct policy *policy, uint64_t limit_bytes, uint64_t auto_bytes)
+{
+	uint64_t trip = SIZE_UNLIMITED;
+	bool limited = limit_bytes != SIZE_UNLIMITED;
+
+	switch (policy->trip_kind) {
+	case TRIP_AUTO:
+		if (limited)
+			trip = share_bp(limit_bytes, POLICY_AUTO_TRIP_BP);
+		trip = min_u64(trip, auto_bytes);
+		break;
+	case TRIP_SHARE:
+		if (limited)
+			trip = share_bp(limit_bytes, policy->trip_bp);
+		break;
+	case TRIP_USED:
+		trip = policy->trip_bytes;
+		break;
+	case TRIP_HEADROOM:
+		if (limited)
+			trip = sub_floor(limit_bytes, policy->trip_bytes);
+		break;
+	case TRIP_KIND_COUNT:
+		break;
+	}
+	if (limited)
+		trip = min_u64(trip, sub_floor(limit_bytes, POLICY_TRIP_MARGIN_BYTES));
+	return trip;
+}
+
+void policy_thresholds(const struct policy *policy, uint64_t limit_bytes, uint64_t auto_bytes,
+	struct thresholds *ret)
+{
+	uint64_t trip = trip_bytes(policy, limit_bytes, auto_bytes);
+	uint64_t base = limit_bytes != SIZE_UNLIMITED ? limit_bytes : trip;
+
+	ret->trip_bytes = trip;
+	ret->arm_bytes = trip;
+	ret->disarm_bytes = trip;
+	if (base == SIZE_UNLIMITED)
+		return;
+	ret->arm_bytes = min_u64(share_bp(base, policy->arm_bp), trip);
+	ret->disarm_bytes = sub_floor(ret->arm_bytes, share_bp(base, POLICY_DISARM_BP));
+}
+
+enum trip_reason policy_trips(const struct policy *policy, const struct thresholds *t,
+	const struct sample *sample, uint64_t rate_bytes_s)
+{
+	if (sample->under_oom)
+		return TRIP_REASON_LIMIT;
+	if (sample_used(sample) >= t->trip_bytes)
+		return TRIP_REASON_USED;
+	/* ETA and pressure count only from arm on: a small target that doubles is no emergency. */
+	if (sample_used(sample) < t->arm_bytes)
+		return TRIP_REASON_NONE;
+	if (policy->trip_eta_ns &&
+		predict_eta_ns(sample_headroom(sample), rate_bytes_s) < policy->trip_eta_ns)
+		return TRIP_REASON_ETA;
+	if (policy->trip_psi_bp && sample->psi_full_bp >= policy->trip_psi_bp)
+		return TRIP_REASON_PSI;
+	return TRIP_REASON_NONE;
+}
+
+uint64_t policy_next_look_ns(const struct thresholds *t, const struct sample *sample,
+	uint64_t rate_bytes_s, bool kernel_notice)
+{
+	uint64_t least = sample->limit_bytes <= POLICY_SMALL_LIMIT_BYTES ? POLICY_LOOK_SMALL_NS
+									 : POLICY_LOOK_MIN_NS;
+	uint64_t most = rate_bytes_s ? POLICY_LOOK_IDLE_MAX_NS : POLICY_LOOK_MAX_NS;
+	uint64_t way = sub_floor(t->trip_bytes, sample_used(sample));
+	uint64_t wait = predict_eta_ns(way, rate_bytes_s) / 4;
+
+	if (!kernel_notice)
+		wait = min_u64(wait, predict_eta_ns(way, POLICY_BURST_BYTES_S));
+	return clamp_u64(wait, least, most);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When to arm, when to trip, when to look again: pure functions of policy and sample.
+ */
+#ifndef OOMSNAP_CORE_POLICY_H
+#define OOMSNAP_CORE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/types.h"
+
+/* The sizes at which things happen, for one limit. */
+struct thresholds {
+	uint64_t arm_bytes;
+	uint64_t disarm_bytes; /* below arm, so that a target at the edge does not flap */
+	uint64_t trip_bytes;
+};
+
+/*
+ * For limit_bytes (SIZE_UNLIMITED: all thresholds are SIZE_UNLIMITED, unless trip is a number of
+ * bytes). auto_bytes is where a runtime in the target gives up by itself, SIZE_UNLIMITED if
+ * unknown; it counts only with TRIP_AUTO. The trip is never placed above the limit less
+ * POLICY_TRIP_MARGIN_BYTES, nor arm above trip.
+ */
+#define POLICY_AUTO_TRIP_BP 9000U	 /* DESIGN: the first of 90% and the runtime's end */
+#define POLICY_TRIP_MARGIN_BYTES 524288U /* two charge batches of 64 pages: KERNEL fact 2 */
+#define POLICY_DISARM_BP 500U		 /* of the limit, below arm */
+void policy_thresholds(const struct policy *policy, uint64_t limit_bytes, uint64_t auto_bytes,
+	struct thresholds *ret);
+
+/* Whether and why this sample trips. rate_bytes_s is predict's; TRIP_REASON_NONE: it does not. */
+enum trip_reason policy_trips(const struct policy *policy, const struct thresholds *t,
+	const struct sample *sample, uint64_t rate_bytes_s);
+
+/*
+ * Time until the next look is due, so that it comes well before the predicted trip: a quarter of
+ * the ETA at the measured rate, and never later than a burst at POLICY_BURST_BYTES_S would need for
+ * the whole way. kernel_notice says that the kernel wakes us at arm and trip by itself (v1
+ * thresholds, tripwire): then only the measured rate counts. Between POLICY_LOOK_MIN_NS
+ * (POLICY_LOOK_SMALL_NS for limits up to POLICY_SMALL_LIMIT_BYTES) and POLICY_LOOK_MAX_NS.
+ */
+#define POLICY_BURST_BYTES_S 4294967296ULL    /* one core touching memory at 3-4 GB/s: KERNEL 1 */
+#define POLICY_LOOK_MIN_NS 1000000ULL	      /* KERNEL 23 */
+#define POLICY_LOOK_SMALL_NS 500000ULL	      /* KERNEL 23 */
+#define POLICY_SMALL_LIMIT_BYTES 134217728ULL /* 128 MiB */
+#define POLICY_LOOK_MAX_NS 1000000000ULL
+#define POLICY_LOOK_IDLE_MAX_NS 250000000ULL /* while the newest rate is not 0 */
+uint64_t policy_next_look_ns(const struct thresholds *t, const struct sample *sample,
+	uint64_t rate_bytes_s, bool kernel_notice);
+
+#endif
