@@ -128,6 +128,7 @@ struct policy {
 	uint32_t arm_bp;      /* share of the limit at which shield and brake go up */
 	uint64_t brake_bp;    /* 0: off; memory.high as a share of the limit */
 	uint64_t lease_bytes; /* 0: off; bounded raise of the limit while held */
+	uint32_t lease_bp;    /* the same as a share of the limit; at most one of the two is set */
 	uint64_t hold_timeout_ns;
 	uint64_t deadline_ns;	/* of a capture, from the request to the last byte read */
 	uint64_t cooldown_ns;	/* after a release, before the next trip */
