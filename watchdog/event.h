@@ -130,7 +130,7 @@ enum event_id { EVENTS(X) EVENT_COUNT };
 	X(ERRNO, U, "errno of what failed")                                               \
 	X(VERSION, T, "version of oomsnap")                                               \
 	X(TARGETS, U, "number of targets")                                                \
-	X(COUNT, U, "number of things that the event is about")                           \
+	X(NUMBER, U, "number of things that the event is about")                          \
 	X(CONFIG_FILE, T, "configuration file")                                           \
 	X(DROPPED, U, "events that could not be told before this one")                    \
 	X(CUT, U, "1: something did not fit into this event")
@@ -165,7 +165,7 @@ void event_close(void);
 struct event_message *event_begin(enum event_id id, const char *target);
 
 /*
- * Each adds one field, or replaces nothing: the same field twice is our own bug (asserted). Text
+ * Each adds one field; the same field twice in a message is our own bug (asserted). Text
  * may be anybody's: control characters and bytes that are not UTF-8 become \xNN; NULL adds nothing.
  * Text beyond EVENT_TEXT_MAX bytes is cut, and OOMSNAP_CUT says so.
  */
