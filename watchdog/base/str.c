@@ -83,12 +83,13 @@ bool str_addf(struct str *s, const char *format, ...)
 	return fits;
 }
 
-/* Length of the valid UTF-8 sequence at text (1-4), or 0. Overlong forms and surrogates are
- * invalid. */
-static size_t utf8_len(const unsigned char *t, size_t len)
+size_t str_utf8_len(const char *text, size_t len)
 {
+	const unsigned char *t = (const unsigned char *)text;
 	size_t need;
 
+	if (len == 0)
+		return 0;
 	if (t[0] < 0x80)
 		return 1;
 	if (t[0] >= 0xc2 && t[0] <= 0xdf)
@@ -115,7 +116,7 @@ bool str_add_json(struct str *s, const char *text, size_t len)
 	const unsigned char *t = (const unsigned char *)text;
 
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_len(t + i, len - i);
+		size_t n = str_utf8_len(text + i, len - i);
 
 		if (n == 0) {
 			(void)str_add(s, "\\ufffd"); /* a cut is remembered in s */

@@ -37,6 +37,12 @@ bool str_addv(struct str *s, const char *format, va_list args)
  */
 bool str_add_json(struct str *s, const char *text, size_t len);
 
+/*
+ * Length (1-4) of the UTF-8 sequence that the len bytes at text begin with; 0 if they begin with
+ * none. Overlong forms, surrogates and values above U+10FFFF are none.
+ */
+size_t str_utf8_len(const char *text, size_t len);
+
 /* Copies text into memory of size bytes, terminated; false if it was cut. */
 bool str_copy(char *memory, size_t size, const char *text);
 
