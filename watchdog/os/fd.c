@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Reads and writes on descriptors. See fd.h for the contract.
+ *
+ * pread from offset 0 makes a held-open control file give fresh text each time (seq_file restarts
+ * there), which saves an open and a close in every sample.
+ */
+#include "os/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+ssize_t fd_read_text(int fd, char *buffer, size_t size)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = pread(fd, buffer + have, size - have, (off_t)have);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	return (ssize_t)have;
+}
+
+ssize_t fd_read_text_at(int dir_fd, const char *name, char *buffer, size_t size)
+{
+	_cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	return fd_read_text(fd, buffer, size);
+}
+
+int fd_write_text(int fd, const char *text, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = write(fd, text, len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len ? 0 : -EIO;
+}
+
+int fd_write_all(int fd, const void *bytes, size_t len)
+{
+	const char *at = bytes;
+
+	while (len) {
+		ssize_t n = write(fd, at, len);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_write_text_at(int dir_fd, const char *path, const char *text)
+{
+	_cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -errno;
+	return fd_write_text(fd, text, strlen(text));
+}

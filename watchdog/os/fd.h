@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small reads and writes on descriptors, without allocation. Kernel files (cgroup, proc) give their
+ * whole text from offset 0 in one read as long as the buffer is large enough.
+ */
+#ifndef OOMSNAP_OS_FD_H
+#define OOMSNAP_OS_FD_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Reads from offset 0 until the end or until size bytes; the text is not terminated. Returns the
+ * number of bytes, or -errno. A file longer than size is cut: ask for more than the file can hold.
+ */
+ssize_t fd_read_text(int fd, char *buffer, size_t size);
+
+/* Opens NAME below dir_fd, reads it as fd_read_text() does, closes it. Bytes or -errno. */
+ssize_t fd_read_text_at(int dir_fd, const char *name, char *buffer, size_t size);
+
+/* Writes len bytes in one write(2), as the control files of cgroups want it. 0 or -errno. */
+int fd_write_text(int fd, const char *text, size_t len);
+
+/* Writes everything, over short writes and EINTR. 0 or -errno. */
+int fd_write_all(int fd, const void *bytes, size_t len);
+
+/* Opens path below dir_fd for writing and writes text into it in one piece. 0 or -errno. */
+int fd_write_text_at(int dir_fd, const char *path, const char *text);
+
+#endif
