@@ -156,6 +156,13 @@ int capture_run(struct capture *c, const struct capture_request *request,
 int capture_bundle_fd(const struct capture *c);
 
 /*
+ * Writes the file name with len bytes into the bundle of the running or finished capture_run(), for
+ * what the caller knows about the target at the hold (cgroup files). Allocates nothing. A no-op
+ * after capture_set_output(). 0 or -errno (-EEXIST for a name that is there).
+ */
+int capture_add_file(struct capture *c, const char *name, const void *bytes, size_t len);
+
+/*
  * fsyncs every file of the bundle, renames .partial to the final name and fsyncs the directory.
  * On success ret->path and ret->core_path hold the final names. 0, or -errno with the bundle left
  * under its .partial name (which ret->path then holds).
