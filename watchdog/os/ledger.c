@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The ledger. See ledger.h for the contract.
+ *
+ * Two tables of fixed entries in one shared mapping: files (path and old value) and processes (pid,
+ * start time, old value). An entry counts from the moment its state is stored (release) after its
+ * contents, so a reader that meets a half-written entry after a SIGKILL sees it as free; the
+ * intervention it was to announce has not been made then. Striking is one store as well.
+ *
+ * Undo goes kind by kind in the order of enum ledger_kind, newest entry first, and never stops at a
+ * failure: a limit that cannot be lowered yet must not leave a process stopped. An object that is
+ * gone needs no undo.
+ */
+#include "os/ledger.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "os/cgroup_ops.h"
+#include "os/process.h"
+
+#define LEDGER_MAGIC 0x31726567646c6f6fULL /* "ooldger1" */
+#define LEDGER_SUFFIX ".ledger"
+#define GROUP_PIDS_MAX \
+	8192 /* processes of one cgroup that are looked through for inherited shields */
+#define SHIELDED_ADJ (-1000)
+
+enum entry_state { ENTRY_FREE, ENTRY_FILLING, ENTRY_NOTED };
+
+struct file_entry {
+	_Atomic uint32_t state;
+	uint32_t target;
+	uint32_t kind;
+	uint32_t reserved;
+	char path[TARGET_PATH_MAX];
+	char old_value[CGROUP_VALUE_MAX];
+};
+
+struct process_entry {
+	_Atomic uint32_t state;
+	uint32_t target;
+	uint32_t kind;
+	int32_t pid;
+	uint64_t start_time;
+	int32_t old_value;
+	uint32_t reserved;
+};
+
+struct ledger_map {
+	uint64_t magic;
+	uint32_t size;
+	int32_t owner;
+	_Atomic uint64_t beat_ns;
+	_Atomic int32_t capturer[LEDGER_CAPTURERS_MAX];
+	_Atomic uint32_t files_used; /* high-water marks: entries above were never used */
+	_Atomic uint32_t processes_used;
+	struct file_entry file[LEDGER_FILES_MAX];
+	struct process_entry process[LEDGER_PROCESSES_MAX];
+};
+
+const char *ledger_kind_name(enum ledger_kind kind)
+{
+	static const char *const names[] = {
+#define X(id, name) name,
+		LEDGER_KINDS(X)
+#undef X
+	};
+
+	return (unsigned int)kind < LEDGER_KIND_COUNT ? names[kind] : "?";
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static int map_fd(int fd, struct ledger_map **ret)
+{
+	void *map;
+
+	if (ftruncate(fd, sizeof(struct ledger_map)) != 0)
+		return -errno;
+	map = mmap(NULL, sizeof(struct ledger_map), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	*ret = map;
+	return 0;
+}
+
+static int create_file(const char *dir, char *path, size_t size)
+{
+	struct str s;
+	_cleanup_close_ int fd = -1;
+
+	str_init(&s, path, size);
+	if (!str_addf(&s, "%s/%d" LEDGER_SUFFIX, dir, (int)getpid()))
+		return -ENAMETOOLONG;
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		return -errno;
+	/* A file of an earlier process with our pid was recovered or is locked by its guardian. */
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		int r = -errno;
+
+		(void)unlink(path); /* ours, just made */
+		return r;
+	}
+	return take_fd(&fd);
+}
+
+int ledger_open(const char *dir, struct ledger *ret, int *ret_why)
+{
+	_cleanup_close_ int fd = -1;
+	struct ledger l = {.fd = -1};
+	int r;
+
+	*ret_why = 0;
+	fd = create_file(dir, l.path, sizeof(l.path));
+	l.persistent = fd >= 0;
+	if (fd < 0) {
+		*ret_why = fd;
+		l.path[0] = '\0';
+		fd = memfd_create("oomsnap-ledger", MFD_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+	}
+	r = map_fd(fd, &l.map);
+	if (r != 0)
+		return r;
+	l.map->size = sizeof(struct ledger_map);
+	l.map->owner = (int32_t)getpid();
+	l.map->magic = LEDGER_MAGIC;
+	l.fd = take_fd(&fd);
+	*ret = l;
+	return 0;
+}
+
+void ledger_close(struct ledger *l)
+{
+	if (!l->map)
+		return;
+	if (l->persistent && ledger_count(l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING) == 0)
+		(void)unlink(l->path); /* what is left is found and removed by the next start */
+	(void)munmap(l->map, sizeof(struct ledger_map));
+	l->map = NULL;
+	cleanup_close(&l->fd);
+	l->fd = -1;
+}
+
+/* --- noting -------------------------------------------------------------------------------- */
+
+/* First free entry: claims it (one writer: the watchdog) and raises the high-water mark. */
+#define CLAIM(map, table, max, used, ret)                                       \
+	do {                                                                    \
+		(ret) = NULL;                                                   \
+		for (uint32_t i_ = 0; i_ < (max); i_++) {                       \
+			if (atomic_load(&(map)->table[i_].state) != ENTRY_FREE) \
+				continue;                                       \
+			(ret) = &(map)->table[i_];                              \
+			atomic_store(&(ret)->state, ENTRY_FILLING);             \
+			if (i_ >= atomic_load(&(map)->used))                    \
+				atomic_store(&(map)->used, i_ + 1);             \
+			break;                                                  \
+		}                                                               \
+	} while (0)
+
+int ledger_note_file(struct ledger *l, uint32_t target, enum ledger_kind kind, const char *path,
+	const char *old_value)
+{
+	struct file_entry *e;
+
+	CLAIM(l->map, file, LEDGER_FILES_MAX, files_used, e);
+	if (!e)
+		return -ENOSPC;
+	e->target = target;
+	e->kind = kind;
+	if (!str_copy(e->path, sizeof(e->path), path) ||
+		!str_copy(e->old_value, sizeof(e->old_value), old_value)) {
+		atomic_store(&e->state, ENTRY_FREE);
+		return -ENOSPC;
+	}
+	atomic_store(&e->state, ENTRY_NOTED);
+	return 0;
+}
+
+int ledger_note_process(struct ledger *l, uint32_t target, enum ledger_kind kind, pid_t pid,
+	uint64_t start_time, int old_value)
+{
+	struct process_entry *e;
+
+	CLAIM(l->map, process, LEDGER_PROCESSES_MAX, processes_used, e);
+	if (!e)
+		return -ENOSPC;
+	e->target = target;
+	e->kind = kind;
+	e->pid = (int32_t)pid;
+	e->start_time = start_time;
+	e->old_value = old_value;
+	atomic_store(&e->state, ENTRY_NOTED);
+	return 0;
+}
+
+static const struct process_entry *find_process(
+	const struct ledger *l, enum ledger_kind kind, pid_t pid)
+{
+	uint32_t used = atomic_load(&l->map->processes_used);
+
+	for (uint32_t i = 0; i < used; i++) {
+		const struct process_entry *e = &l->map->process[i];
+
+		if (atomic_load(&e->state) == ENTRY_NOTED && e->kind == kind && e->pid == pid)
+			return e;
+	}
+	return NULL;
+}
+
+bool ledger_has_process(
+	const struct ledger *l, enum ledger_kind kind, pid_t pid, uint64_t start_time)
+{
+	const struct process_entry *e = find_process(l, kind, pid);
+
+	return e && e->start_time == start_time;
+}
+
+bool ledger_process_value(
+	const struct ledger *l, enum ledger_kind kind, pid_t pid, int *ret_old_value)
+{
+	const struct process_entry *e = find_process(l, kind, pid);
+
+	if (e)
+		*ret_old_value = e->old_value;
+	return e != NULL;
+}
+
+void ledger_strike_process(struct ledger *l, enum ledger_kind kind, pid_t pid)
+{
+	struct process_entry *e = (struct process_entry *)find_process(l, kind, pid);
+
+	if (e)
+		atomic_store(&e->state, ENTRY_FREE);
+}
+
+/* --- undoing ------------------------------------------------------------------------------- */
+
+/* Processes that were born of a shielded parent and that no entry speaks for. 0 or -errno. */
+static int undo_group(const struct ledger *l, const struct file_entry *e)
+{
+	static pid_t pids[GROUP_PIDS_MAX]; /* the guardian must not allocate; one undo at a time */
+	_cleanup_close_ int dir_fd = open(e->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int value = 0;
+	uint32_t count;
+	int r;
+
+	for (const char *c = e->old_value; *c; c++)
+		if (*c >= '0' && *c <= '9')
+			value = value * 10 + (*c - '0');
+	if (e->old_value[0] == '-')
+		value = -value;
+	if (dir_fd < 0)
+		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
+	r = cgroup_pids_below(dir_fd, pids, GROUP_PIDS_MAX, &count);
+	if (r == CGROUP_GONE)
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		int adj;
+
+		if (find_process(l, LEDGER_SHIELD_PROCESS, pids[i]) ||
+			process_get_oom_adj(pids[i], &adj) != 0 || adj != SHIELDED_ADJ)
+			continue;
+		(void)process_set_oom_adj(pids[i], value); /* gone, or never ours to set */
+	}
+	return r < 0 ? r : 0;
+}
+
+static int undo_file(const struct ledger *l, struct file_entry *e)
+{
+	int r;
+
+	e->path[sizeof(e->path) - 1] = '\0'; /* a file of the last run may hold anything */
+	e->old_value[sizeof(e->old_value) - 1] = '\0';
+	if (e->kind == LEDGER_SHIELD_GROUP)
+		return undo_group(l, e);
+	r = cgroup_undo(e->path, e->old_value);
+	return r > 0 ? 0 : r; /* gone: nothing left to undo */
+}
+
+static int undo_process(const struct process_entry *e)
+{
+	_cleanup_close_ int fd = -1;
+	int r = process_open(e->pid, e->start_time, &fd);
+
+	if (r != 0)
+		return r > 0 ? 0 : r;
+	if (e->kind == LEDGER_SHIELD_PROCESS)
+		r = process_set_oom_adj(e->pid, e->old_value);
+	else
+		r = process_signal(fd, SIGCONT);
+	return r > 0 ? 0 : r;
+}
+
+static bool wanted(uint32_t entry_target, uint32_t entry_kind, uint32_t target, uint32_t kind)
+{
+	return entry_kind == kind && (target == LEDGER_ALL_TARGETS || entry_target == target);
+}
+
+static uint32_t undo_kind(struct ledger *l, uint32_t target, uint32_t kind, int *error)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = atomic_load(&l->map->files_used); i-- > 0;) {
+		struct file_entry *e = &l->map->file[i];
+		int r;
+
+		if (atomic_load(&e->state) != ENTRY_NOTED ||
+			!wanted(e->target, e->kind, target, kind))
+			continue;
+		r = undo_file(l, e);
+		if (r == 0) {
+			atomic_store(&e->state, ENTRY_FREE);
+		} else {
+			*error = r;
+			left++;
+		}
+	}
+	for (uint32_t i = atomic_load(&l->map->processes_used); i-- > 0;) {
+		struct process_entry *e = &l->map->process[i];
+		int r;
+
+		if (atomic_load(&e->state) != ENTRY_NOTED ||
+			!wanted(e->target, e->kind, target, kind))
+			continue;
+		r = undo_process(e);
+		if (r == 0) {
+			atomic_store(&e->state, ENTRY_FREE);
+		} else {
+			*error = r;
+			left++;
+		}
+	}
+	return left;
+}
+
+uint32_t ledger_undo(struct ledger *l, uint32_t target, uint32_t kinds, int *ret_error)
+{
+	uint32_t left = 0;
+	int error = 0;
+
+	for (uint32_t kind = 0; kind < LEDGER_KIND_COUNT; kind++)
+		if (kinds & LEDGER_BIT(kind))
+			left += undo_kind(l, target, kind, &error);
+	if (left && ret_error)
+		*ret_error = error;
+	return left;
+}
+
+uint32_t ledger_count(const struct ledger *l, uint32_t target, uint32_t kinds)
+{
+	uint32_t count = 0;
+	uint32_t files = atomic_load(&l->map->files_used);
+	uint32_t processes = atomic_load(&l->map->processes_used);
+
+	for (uint32_t kind = 0; kind < LEDGER_KIND_COUNT; kind++) {
+		if (!(kinds & LEDGER_BIT(kind)))
+			continue;
+		for (uint32_t i = 0; i < files; i++)
+			count += atomic_load(&l->map->file[i].state) == ENTRY_NOTED &&
+				wanted(l->map->file[i].target, l->map->file[i].kind, target, kind);
+		for (uint32_t i = 0; i < processes; i++)
+			count += atomic_load(&l->map->process[i].state) == ENTRY_NOTED &&
+				wanted(l->map->process[i].target, l->map->process[i].kind, target,
+					kind);
+	}
+	return count;
+}
+
+/* --- the others, and the next start -------------------------------------------------------- */
+
+void ledger_set_capturer(struct ledger *l, uint32_t place, pid_t pid)
+{
+	atomic_store(&l->map->capturer[place], (int32_t)pid);
+}
+
+pid_t ledger_capturer(const struct ledger *l, uint32_t place)
+{
+	return (pid_t)atomic_load(&l->map->capturer[place]);
+}
+
+void ledger_beat(struct ledger *l, uint64_t now_ns)
+{
+	atomic_store(&l->map->beat_ns, now_ns);
+}
+
+uint64_t ledger_last_beat(const struct ledger *l)
+{
+	return atomic_load(&l->map->beat_ns);
+}
+
+/* Undoes one file if nobody holds it and it is a ledger of ours; adds to the counts. */
+static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t *left)
+{
+	_cleanup_close_ int fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct ledger l = {.fd = -1};
+	struct stat st;
+	uint32_t before;
+	uint32_t after;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+		flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return;
+	if (st.st_size != (off_t)sizeof(struct ledger_map)) {
+		/* Another version wrote it; what it says is not ours to guess. Empty: torn at
+		 * birth. */
+		if (st.st_size == 0)
+			(void)unlinkat(dir_fd, name, 0);
+		else
+			(*left)++;
+		return;
+	}
+	if (map_fd(fd, &l.map) != 0)
+		return;
+	if (l.map->magic != LEDGER_MAGIC || l.map->size != sizeof(struct ledger_map) ||
+		atomic_load(&l.map->files_used) > LEDGER_FILES_MAX ||
+		atomic_load(&l.map->processes_used) > LEDGER_PROCESSES_MAX) {
+		/* Torn while it was created: it announces nothing. */
+		(void)unlinkat(dir_fd, name, 0);
+	} else {
+		before = ledger_count(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING);
+		after = ledger_undo(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING, NULL);
+		*undone += before - after;
+		*left += after;
+		if (after == 0)
+			(void)unlinkat(dir_fd, name, 0); /* in the way of nothing if it stays */
+	}
+	(void)munmap(l.map, sizeof(struct ledger_map));
+}
+
+int ledger_recover(const char *dir, uint32_t *ret_undone, uint32_t *ret_left)
+{
+	_cleanup_closedir_ DIR *d = opendir(dir);
+	struct dirent *entry;
+
+	*ret_undone = 0;
+	*ret_left = 0;
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(d))) // NOLINT(concurrency-mt-unsafe): a stream of our own
+		if (str_has_suffix(entry->d_name, LEDGER_SUFFIX))
+			recover_one(dirfd(d), entry->d_name, ret_undone, ret_left);
+	return 0;
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Processes by identity. See process.h for the contract.
+ *
+ * A pidfd names a process for as long as it is open; whether it is the process that was meant is
+ * checked after opening, by the start time, so that the check and the signal speak of the same one.
+ * Everything works on the stack: the guardian calls this too.
+ */
+#include "os/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "os/fd.h"
+
+#define STAT_TEXT_MAX 1024
+#define STATUS_TEXT_MAX 4096
+
+static ssize_t read_file(pid_t pid, const char *file, char *text, size_t size)
+{
+	char path[64];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	n = fd_read_text_at(AT_FDCWD, path, text, size);
+	return n == -ENOENT || n == -ESRCH ? -ESRCH : n;
+}
+
+int process_look(pid_t pid, struct procstat *ret)
+{
+	char text[STAT_TEXT_MAX];
+	ssize_t n = read_file(pid, "stat", text, sizeof(text));
+
+	if (n < 0)
+		return n == -ESRCH ? PROCESS_GONE : (int)n;
+	return procstat_parse(text, (size_t)n, ret) ? 0 : -EPROTO;
+}
+
+int process_open(pid_t pid, uint64_t start_time, int *ret_fd)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct procstat stat;
+	int r;
+
+	if (fd < 0) /* EINVAL: the pid of a thread that leads no group */
+		return errno == ESRCH || errno == EINVAL ? PROCESS_GONE : -errno;
+	if (start_time) {
+		r = process_look(pid, &stat);
+		if (r != 0)
+			return r;
+		if (stat.start_time_ticks != start_time)
+			return PROCESS_GONE;
+	}
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int process_signal(int pidfd, int signal)
+{
+	if (syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) != 0)
+		return errno == ESRCH ? PROCESS_GONE : -errno;
+	return 0;
+}
+
+int process_get_oom_adj(pid_t pid, int *ret)
+{
+	char text[32];
+	char *end;
+	long value;
+	ssize_t n = read_file(pid, "oom_score_adj", text, sizeof(text) - 1);
+
+	if (n < 0)
+		return n == -ESRCH ? PROCESS_GONE : (int)n;
+	text[n] = '\0';
+	value = strtol(text, &end, 10);
+	if (end == text || *end != '\n' || value < -1000 || value > 1000)
+		return -EPROTO;
+	*ret = (int)value;
+	return 0;
+}
+
+int process_set_oom_adj(pid_t pid, int value)
+{
+	char path[64];
+	char text[16];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	(void)snprintf(text, sizeof(text), "%d", value);
+	r = fd_write_text_at(AT_FDCWD, path, text);
+	return r == -ENOENT || r == -ESRCH ? PROCESS_GONE : r;
+}
+
+/* "Key:\t   123 kB" of a status file. */
+static uint64_t status_kib(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+int process_rss(pid_t pid, uint64_t *ret_bytes)
+{
+	char text[STATUS_TEXT_MAX];
+	ssize_t n = read_file(pid, "status", text, sizeof(text) - 1);
+
+	if (n < 0)
+		return n == -ESRCH ? PROCESS_GONE : (int)n;
+	text[n] = '\0';
+	*ret_bytes = (status_kib(text, "\nRssAnon:") + status_kib(text, "\nRssShmem:") +
+			     status_kib(text, "\nVmSwap:")) *
+		1024;
+	return 0;
+}

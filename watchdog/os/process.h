@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process by its identity: pid and start time, held by a pidfd while it is acted upon, so that a
+ * recycled pid is never signalled (pidfd_open(2), field 22 of /proc/PID/stat).
+ */
+#ifndef OOMSNAP_OS_PROCESS_H
+#define OOMSNAP_OS_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "parse/procstat.h"
+
+enum process_result {
+	PROCESS_GONE = 1, /* no such process, or another one has its pid now */
+};
+
+/* Reads /proc/PID/stat. 0, PROCESS_GONE, -EPROTO for a text that the kernel would not write. */
+int process_look(pid_t pid, struct procstat *ret);
+
+/* Opens a pidfd (owned by the caller). start_time 0 is not compared. 0, PROCESS_GONE, -errno. */
+int process_open(pid_t pid, uint64_t start_time, int *ret_fd);
+
+/* pidfd_send_signal(2). 0, PROCESS_GONE, -errno (-EPERM without CAP_KILL for another's process). */
+int process_signal(int pidfd, int signal);
+
+/* oom_score_adj of a process. 0, PROCESS_GONE, -EPROTO, -errno. */
+int process_get_oom_adj(pid_t pid, int *ret);
+int process_set_oom_adj(pid_t pid, int value);
+
+/* Memory that only this process's end would give back: RssAnon + RssShmem of /proc/PID/status. */
+int process_rss(pid_t pid, uint64_t *ret_bytes);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * SIGSTOP and oom_score_adj, process by process. See stop.h for the contract.
+ *
+ * The list of a cgroup's processes is stale as soon as it is read: a running process forks. So the
+ * list is read again until it holds nothing new; a child born of a stopped parent before the stop
+ * took effect shows up in the next pass. A process that somebody else had stopped before is left
+ * alone, and stays stopped when we let go. A child of a shielded parent inherits -1000, and its
+ * parent's old value is what it gets back.
+ */
+#include "os/stop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "os/process.h"
+
+#define SHIELDED_ADJ (-1000)
+
+typedef void action(pid_t pid, const struct procstat *stat, struct ledger *ledger, uint32_t target,
+	struct stop_result *result);
+
+static void fail(struct stop_result *result, int error)
+{
+	result->failed++;
+	result->error = error;
+}
+
+static void stop_one(pid_t pid, const struct procstat *stat, struct ledger *ledger, uint32_t target,
+	struct stop_result *result)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (stat->state == 'T') {
+		result->already++;
+		return;
+	}
+	r = process_open(pid, stat->start_time_ticks, &fd);
+	if (r > 0)
+		return;
+	if (r == 0)
+		r = ledger_note_process(
+			ledger, target, LEDGER_STOP, pid, stat->start_time_ticks, 0);
+	if (r != 0) {
+		fail(result, r);
+		return;
+	}
+	r = process_signal(fd, SIGSTOP);
+	if (r == 0) {
+		result->done++;
+		return;
+	}
+	ledger_strike_process(ledger, LEDGER_STOP, pid);
+	if (r < 0)
+		fail(result, r);
+}
+
+static void shield_one(pid_t pid, const struct procstat *stat, struct ledger *ledger,
+	uint32_t target, struct stop_result *result)
+{
+	int adj;
+	int r = process_get_oom_adj(pid, &adj);
+
+	if (r > 0)
+		return;
+	if (r == 0) {
+		if (adj == SHIELDED_ADJ) {
+			result->already++;
+			(void)ledger_process_value(ledger, LEDGER_SHIELD_PROCESS, stat->ppid, &adj);
+		}
+		r = ledger_note_process(
+			ledger, target, LEDGER_SHIELD_PROCESS, pid, stat->start_time_ticks, adj);
+	}
+	if (r != 0) {
+		fail(result, r);
+		return;
+	}
+	r = process_set_oom_adj(pid, SHIELDED_ADJ);
+	if (r == 0) {
+		result->done++;
+		return;
+	}
+	ledger_strike_process(ledger, LEDGER_SHIELD_PROCESS, pid);
+	if (r < 0)
+		fail(result, r);
+}
+
+static int each_process(const struct cgroup *cg, pid_t only, enum ledger_kind kind, action *act,
+	struct ledger *ledger, uint32_t target, struct stop_result *ret)
+{
+	static pid_t
+		pids[STOP_PIDS_MAX]; /* the watchdog's loop is one thread and must not allocate */
+	pid_t self = getpid();
+	bool new = true;
+
+	for (int pass = 0; new &&pass < STOP_PASSES_MAX; pass++) {
+		uint32_t count = 0;
+		int r = 0;
+
+		new = false;
+		if (only)
+			pids[count++] = only;
+		else
+			r = cgroup_pids(cg, pids, STOP_PIDS_MAX, &count);
+		if (r != 0 && r != -E2BIG)
+			return r;
+		for (uint32_t i = 0; i < count; i++) {
+			struct procstat stat;
+			uint32_t before = ret->done;
+
+			if (pids[i] == self || process_look(pids[i], &stat) != 0 ||
+				stat.state == 'Z' || stat.state == 'X' ||
+				ledger_has_process(ledger, kind, pids[i], stat.start_time_ticks))
+				continue;
+			act(pids[i], &stat, ledger, target, ret);
+			new = new || ret->done != before;
+		}
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+int stop_processes(const struct cgroup *cg, pid_t only, struct ledger *ledger, uint32_t target,
+	struct stop_result *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	return each_process(cg, only, LEDGER_STOP, stop_one, ledger, target, ret);
+}
+
+/* Notes, once per shield, what children that nobody noted get back: the first process's value. */
+static int note_group(const struct cgroup *cg, struct ledger *ledger, uint32_t target)
+{
+	char value[CGROUP_VALUE_MAX];
+	pid_t pid;
+	uint32_t count;
+	int adj;
+	int r;
+
+	if (ledger_count(ledger, target, LEDGER_BIT(LEDGER_SHIELD_GROUP)))
+		return 0;
+	r = cgroup_pids(cg, &pid, 1, &count);
+	if (r != 0 && r != -E2BIG)
+		return r;
+	if (count == 0 || process_get_oom_adj(pid, &adj) != 0 || adj == SHIELDED_ADJ)
+		return 0;
+	(void)snprintf(value, sizeof(value), "%d", adj);
+	return ledger_note_file(ledger, target, LEDGER_SHIELD_GROUP, cg->level[0].path, value);
+}
+
+int shield_processes(
+	const struct cgroup *cg, struct ledger *ledger, uint32_t target, struct stop_result *ret)
+{
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = note_group(cg, ledger, target);
+	if (r != 0)
+		return r;
+	return each_process(
+		cg, /* only= */ 0, LEDGER_SHIELD_PROCESS, shield_one, ledger, target, ret);
+}
