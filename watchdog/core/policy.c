@@ -84,7 +84,8 @@ uint64_t policy_next_look_ns(const struct thresholds *t, const struct sample *sa
 	uint64_t way = sub_floor(t->trip_bytes, sample_used(sample));
 	uint64_t wait = predict_eta_ns(way, rate_bytes_s) / 4;
 
-	if (!kernel_notice)
+	/* Page cache can hold usage above the notice's threshold for good: then it never comes. */
+	if (!kernel_notice || sample->current_bytes >= t->arm_bytes)
 		wait = min_u64(wait, predict_eta_ns(way, POLICY_BURST_BYTES_S));
 	return clamp_u64(wait, least, most);
 }

@@ -63,6 +63,7 @@ struct ledger_map {
 	int32_t owner;
 	_Atomic uint64_t beat_ns;
 	_Atomic int32_t capturer[LEDGER_CAPTURERS_MAX];
+	_Atomic uint32_t tracing[LEDGER_CAPTURERS_MAX];
 	_Atomic uint32_t files_used; /* high-water marks: entries above were never used */
 	_Atomic uint32_t processes_used;
 	struct file_entry file[LEDGER_FILES_MAX];
@@ -394,6 +395,16 @@ void ledger_set_capturer(struct ledger *l, uint32_t place, pid_t pid)
 pid_t ledger_capturer(const struct ledger *l, uint32_t place)
 {
 	return (pid_t)atomic_load(&l->map->capturer[place]);
+}
+
+void ledger_set_tracing(struct ledger *l, uint32_t place, bool tracing)
+{
+	atomic_store(&l->map->tracing[place], tracing);
+}
+
+bool ledger_tracing(const struct ledger *l, uint32_t place)
+{
+	return atomic_load(&l->map->tracing[place]) != 0;
 }
 
 void ledger_beat(struct ledger *l, uint64_t now_ns)

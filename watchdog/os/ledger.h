@@ -103,10 +103,14 @@ uint32_t ledger_count(const struct ledger *l, uint32_t target, uint32_t kinds);
 void ledger_set_capturer(struct ledger *l, uint32_t place, pid_t pid);
 pid_t ledger_capturer(const struct ledger *l, uint32_t place);
 
+/* Whether that capturer holds threads by ptrace at the moment; set by the capturer. */
+void ledger_set_tracing(struct ledger *l, uint32_t place, bool tracing);
+bool ledger_tracing(const struct ledger *l, uint32_t place);
+
 /*
- * The watchdog's sign of life, once per wakeup; and the time by which it promises to wake again
- * (CLOCK_MONOTONIC). The guardian takes a watchdog that misses it by LEDGER_HUNG_NS, with entries
- * in force, for hung.
+ * The watchdog's sign of life, once per wakeup (CLOCK_MONOTONIC), at least once a second while
+ * anything is in force. The guardian takes a watchdog for hung that has been silent for
+ * LEDGER_HUNG_NS with entries in force, and ends it.
  */
 #define LEDGER_HUNG_NS 5000000000ULL
 void ledger_beat(struct ledger *l, uint64_t now_ns);
