@@ -42,8 +42,8 @@ bool privilege_may_trace(pid_t pid)
 {
 	char byte;
 	struct iovec local = {.iov_base = &byte, .iov_len = 1};
-	struct iovec remote = {.iov_base = NULL, .iov_len = 0};
+	struct iovec remote = {.iov_base = NULL, .iov_len = 1};
 
-	/* An empty remote range: the permission is checked, nothing is read. */
-	return process_vm_readv(pid, &local, 1, &remote, 1, 0) == 0;
+	/* Nobody maps page 0 (vm.mmap_min_addr): EFAULT means that the check before it passed. */
+	return process_vm_readv(pid, &local, 1, &remote, 1, 0) >= 0 || errno == EFAULT;
 }

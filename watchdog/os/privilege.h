@@ -15,8 +15,8 @@ bool privilege_has(int capability);
 bool privilege_initial_namespace(void);
 
 /*
- * Whether ptrace would be allowed: process_vm_readv of nothing asks the kernel for the same check
- * (PTRACE_MODE_ATTACH_REALCREDS) and touches nothing.
+ * Whether ptrace would be allowed: process_vm_readv of page 0 asks the kernel for the same check
+ * (PTRACE_MODE_ATTACH_REALCREDS) and reads nothing.
  */
 bool privilege_may_trace(pid_t pid);
 
