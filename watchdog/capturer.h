@@ -40,6 +40,8 @@ enum capturer_message_kind {
 struct capturer_message {
 	uint32_t kind; /* enum capturer_message_kind */
 	uint32_t incident;
+	uint32_t target_index; /* REQUEST: whose history goes into the report */
+	uint32_t reserved;
 	union {
 		struct {
 			struct capture_request request;
@@ -53,5 +55,25 @@ struct capturer_message {
 		struct incident_record record;
 	};
 };
+
+/*
+ * What a capturer is given at its birth; everything is inherited through fork() and stays the
+ * watchdog's to free in the parent.
+ */
+struct history;
+struct ledger;
+struct capturer_setup {
+	int socket;	    /* its end of the pair */
+	int watchdog_pidfd; /* readable when the watchdog is gone */
+	int guardian_pidfd; /* likewise; -1: unknown, then the watchdog's death is acted upon alone
+			     */
+	struct ledger *ledger; /* ledger_set_tracing() around seize and detach; guardian_undo() when
+				  both are dead (guardian.h) */
+	uint32_t place;	       /* its place in the ledger */
+	const struct history *histories; /* shared memory, by capturer_message.target_index */
+};
+
+/* Runs in the forked child, never returns. */
+_Noreturn void capturer_main(const struct capturer_setup *setup);
 
 #endif
