@@ -127,6 +127,11 @@ int event_priority(enum event_id id)
 	return (unsigned int)id < EVENT_COUNT ? facts[id].priority : -1;
 }
 
+bool event_field_is_number(enum event_field field)
+{
+	return (unsigned int)field < EVENT_FIELD_COUNT && field_facts[field].type != T;
+}
+
 const char *event_field_name(enum event_field field)
 {
 	return (unsigned int)field < EVENT_FIELD_COUNT ? field_facts[field].name : NULL;
@@ -169,46 +174,15 @@ uint64_t event_dropped(void)
 
 /* --- building --------------------------------------------------------------------------------- */
 
-/* Whether the n bytes of UTF-8 at t are a control character. */
-static bool is_control(const unsigned char *t, size_t n)
+/* Appends text made safe, at most EVENT_TEXT_MAX bytes of it; a cut is remembered. */
+static void add_safe(struct str *s, const char *text)
 {
-	return (n == 1 && (t[0] < 0x20 || t[0] == 0x7f)) || (n == 2 && t[0] == 0xc2 && t[1] < 0xa0);
-}
+	size_t size = s->size;
+	size_t end = s->len + EVENT_TEXT_MAX + 1;
 
-/* Appends text made safe, at most EVENT_TEXT_MAX bytes of it; false if some is missing. */
-static bool add_safe(struct str *s, const char *text)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t len = strnlen(text, EVENT_TEXT_MAX + 1);
-	bool whole = len <= EVENT_TEXT_MAX;
-	size_t end = s->len + EVENT_TEXT_MAX;
-
-	for (size_t i = 0; i < len;) {
-		const unsigned char *t = (const unsigned char *)text + i;
-		size_t n = str_utf8_len(text + i, len - i);
-		bool plain = n > 0 && !is_control(t, n);
-		char piece[16];
-		struct str p;
-
-		str_init(&p, piece, sizeof(piece));
-		if (n == 0)
-			n = 1;
-		for (size_t j = 0; j < n; j++) {
-			if (plain) {
-				(void)str_add_char(&p, text[i + j]);
-			} else {
-				(void)str_add(&p, "\\x"); /* at most 8 bytes in all */
-				(void)str_add_char(&p, hex[t[j] >> 4]);
-				(void)str_add_char(&p, hex[t[j] & 15]);
-			}
-		}
-		/* Whole characters only: half of one would not be UTF-8 any more. */
-		if (s->len + p.len > end || s->len + p.len >= s->size)
-			return false;
-		(void)str_add(s, piece);
-		i += n;
-	}
-	return whole;
+	s->size = end < size ? end : size;
+	(void)str_add_safe(s, text, strlen(text));
+	s->size = size;
 }
 
 static void add_value(struct event_message *m, enum event_field field, const char *text)
@@ -218,8 +192,7 @@ static void add_value(struct event_message *m, enum event_field field, const cha
 
 	assert((unsigned int)field < EVENT_FIELD_COUNT);
 	assert(!(m->seen & (1ULL << field)));
-	if (!add_safe(&m->text, text))
-		m->text.cut = true;
+	add_safe(&m->text, text);
 	v = &m->values[m->count++];
 	m->seen |= 1ULL << field;
 	*v = (struct event_value){.field = field, .at = at, .len = m->text.len - at};
@@ -423,8 +396,7 @@ static void add_message(struct event_message *m, const char *format, va_list arg
 	if (!str_addv(&s, format, args))
 		m->text.cut = true;
 	m->message_at = m->text.len;
-	if (!add_safe(&m->text, raw))
-		m->text.cut = true;
+	add_safe(&m->text, raw);
 	m->message_len = m->text.len - m->message_at;
 }
 

@@ -161,7 +161,8 @@ struct event_message; /* of this module; valid from event_begin() to event_send(
 int event_open(const struct event_options *options);
 void event_close(void);
 
-/* Starts a message; target may be NULL. A message that was begun and not sent is forgotten. */
+/* Starts a message with EVENT and TARGET in it; target may be NULL. A message that was begun and
+ * not sent is forgotten. */
 struct event_message *event_begin(enum event_id id, const char *target);
 
 /*
@@ -193,5 +194,6 @@ const char *event_message_id(enum event_id id);
 const char *event_description(enum event_id id);
 int event_priority(enum event_id id);
 const char *event_field_name(enum event_field field);
+bool event_field_is_number(enum event_field field);
 
 #endif

@@ -139,6 +139,35 @@ bool str_add_json(struct str *s, const char *text, size_t len)
 	return !s->cut;
 }
 
+/* Whether the n bytes of UTF-8 at t are a control character. */
+static bool is_control(const unsigned char *t, size_t n)
+{
+	return (n == 1 && (t[0] < 0x20 || t[0] == 0x7f)) || (n == 2 && t[0] == 0xc2 && t[1] < 0xa0);
+}
+
+bool str_add_safe(struct str *s, const char *text, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *t = (const unsigned char *)text;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = str_utf8_len(text + i, len - i);
+		bool plain = n > 0 && !is_control(t + i, n);
+		size_t end = i + (n > 0 ? n : 1);
+
+		if ((end - i) * (plain ? 1 : 4) > s->size - 1 - s->len) {
+			s->cut = true;
+			return false;
+		}
+		for (; i < end; i++) {
+			const char code[] = {'\\', 'x', hex[t[i] >> 4], hex[t[i] & 15]};
+
+			(void)str_add_bytes(s, plain ? text + i : code, plain ? 1 : 4); /* fits */
+		}
+	}
+	return !s->cut;
+}
+
 bool str_copy(char *memory, size_t size, const char *text)
 {
 	struct str s;

@@ -38,6 +38,13 @@ bool str_addv(struct str *s, const char *format, va_list args)
 bool str_add_json(struct str *s, const char *text, size_t len);
 
 /*
+ * Appends len bytes so that they may be shown on a terminal and stored as one line: control
+ * characters (C0, DEL, and C1 in UTF-8) and bytes that are not UTF-8 become \xNN, backslashes stay.
+ * Whole characters only; false, and cut, if some did not fit.
+ */
+bool str_add_safe(struct str *s, const char *text, size_t len);
+
+/*
  * Length (1-4) of the UTF-8 sequence that the len bytes at text begin with; 0 if they begin with
  * none. Overlong forms, surrogates and values above U+10FFFF are none.
  */
