@@ -53,10 +53,12 @@ enum capture_missing {
 struct capture_request {
 	char target[TARGET_NAME_MAX]; /* first part of the bundle's name */
 	pid_t pid;
-	uint64_t start_time;	  /* field 22 of /proc/PID/stat, 0: do not compare */
-	uint64_t deadline_ns;	  /* CLOCK_MONOTONIC; 0: none */
-	uint64_t max_bytes;	  /* of the bundle; SIZE_UNLIMITED: no bound */
-	uint64_t keep_free_bytes; /* of the file system */
+	uint64_t start_time;	   /* field 22 of /proc/PID/stat, 0: do not compare */
+	uint64_t deadline_ns;	   /* CLOCK_MONOTONIC; 0: none */
+	uint64_t seize_timeout_ns; /* for every thread to stand still; then on without it. 0: 2 s */
+	uint64_t max_bytes;	   /* of the bundle; SIZE_UNLIMITED: no bound */
+	uint64_t keep_free_bytes;  /* of the file system */
+	uint32_t keep;		   /* finished bundles of this target that stay; 0: all */
 	int32_t signal; /* that the core claims as its cause; 9 by convention, 0 allowed */
 	enum capture_kind kind;
 	enum compression compress;

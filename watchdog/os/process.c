@@ -8,6 +8,7 @@
  */
 #include "os/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "os/fd.h"
 
 #define STAT_TEXT_MAX 1024
@@ -95,6 +97,33 @@ int process_set_oom_adj(pid_t pid, int value)
 	(void)snprintf(text, sizeof(text), "%d", value);
 	r = fd_write_text_at(AT_FDCWD, path, text);
 	return r == -ENOENT || r == -ESRCH ? PROCESS_GONE : r;
+}
+
+#define COMM_BYTES 15 /* TASK_COMM_LEN less its terminator */
+
+int process_find(const char *name, pid_t *ret)
+{
+	_cleanup_closedir_ DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+	pid_t found = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): a stream of our own
+		struct procstat stat;
+		uint64_t pid;
+
+		if (!str_to_u64(entry->d_name, &pid) || pid > INT32_MAX || (pid_t)pid == getpid() ||
+			process_look((pid_t)pid, &stat) != 0 || stat.state == 'Z' ||
+			strncmp(stat.comm, name, COMM_BYTES) != 0)
+			continue;
+		if (!found || (pid_t)pid < found)
+			found = (pid_t)pid;
+	}
+	if (!found)
+		return PROCESS_GONE;
+	*ret = found;
+	return 0;
 }
 
 /* "Key:\t   123 kB" of a status file. */

@@ -19,6 +19,13 @@ enum process_result {
 /* Reads /proc/PID/stat. 0, PROCESS_GONE, -EPROTO for a text that the kernel would not write. */
 int process_look(pid_t pid, struct procstat *ret);
 
+/*
+ * The process whose name (/proc/PID/comm, cut at 15 bytes as the kernel cuts it) is name; of
+ * several the one with the lowest pid that is not ourselves. 0, PROCESS_GONE where there is none,
+ * -errno.
+ */
+int process_find(const char *name, pid_t *ret);
+
 /* Opens a pidfd (owned by the caller). start_time 0 is not compared. 0, PROCESS_GONE, -errno. */
 int process_open(pid_t pid, uint64_t start_time, int *ret_fd);
 

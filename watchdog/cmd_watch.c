@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * oomsnap watch: reads options and configuration, makes itself fit to act under pressure, puts back
+ * what a dead predecessor left, and runs the loop.
+ *
+ * Fit means: all memory that will ever be used is allocated, touched and locked; the scheduler
+ * prefers us (a leaking target may keep every core busy); the OOM killer does not. Each of these
+ * may be refused without the right to; that is said once, and what works goes on.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "base/str.h"
+#include "cmd.h"
+#include "event.h"
+#include "exit_code.h"
+#include "os/clock.h"
+#include "os/process.h"
+#include "watch.h"
+
+#define RUNTIME_DIR "/run/oomsnap"
+#define OWN_OOM_ADJ (-1000)
+
+static const char usage_text[] =
+	"Usage: oomsnap watch [-c FILE] [--dry-run] [--set KEY=VALUE]... [selectors]\n"
+	"\n"
+	"Watches targets and captures a leaking process before the kernel OOM killer fires.\n"
+	"\n"
+	"  -c, --config FILE     configuration (default " CONFIG_PATH ",\n"
+	"                        or none at all where selectors are given)\n"
+	"      --dry-run         decide and tell, touch nothing\n"
+	"      --set KEY=VALUE   as a last line of [defaults], e.g. --set trip=80%\n"
+	"      --runtime-dir DIR where the ledger lies (default $RUNTIME_DIRECTORY or " RUNTIME_DIR
+	")\n"
+	"      --json            events as JSON lines on stderr, even where there is a journal\n"
+	"  -h, --help\n"
+	"\n"
+	"Selectors:\n"
+	"      --cgroup DIR      a cgroup directory\n"
+	"      --unit NAME       a systemd unit\n"
+	"      --pid N           a process, in its cgroup\n"
+	"      --process NAME    a process by its name\n"
+	"      --siblings        every other container of this pod\n"
+	"      --kubepods        every pod of the node that opted in\n"
+	"\n"
+	"Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 bad usage or configuration,\n"
+	"4 not permitted.\n";
+
+enum {
+	OPTION_DRY_RUN = 256,
+	OPTION_SET,
+	OPTION_RUNTIME_DIR,
+	OPTION_JSON,
+	OPTION_SELECTOR, /* + enum selector_kind */
+};
+
+static const struct option options_long[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+	{"set", required_argument, NULL, OPTION_SET},
+	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"help", no_argument, NULL, 'h'},
+	{"cgroup", required_argument, NULL, OPTION_SELECTOR + SELECTOR_CGROUP},
+	{"unit", required_argument, NULL, OPTION_SELECTOR + SELECTOR_UNIT},
+	{"pid", required_argument, NULL, OPTION_SELECTOR + SELECTOR_PID},
+	{"process", required_argument, NULL, OPTION_SELECTOR + SELECTOR_PROCESS},
+	{"siblings", no_argument, NULL, OPTION_SELECTOR + SELECTOR_SIBLINGS},
+	{"kubepods", no_argument, NULL, OPTION_SELECTOR + SELECTOR_KUBEPODS},
+	{NULL, 0, NULL, 0},
+};
+
+struct arguments {
+	struct config_options options;
+	const char *runtime_dir;
+	bool dry_run;
+	bool json;
+};
+
+/* -1: go on; else an exit code. */
+static int parse_arguments(int argc, char **argv, struct arguments *ret)
+{
+	struct config_error error;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", options_long, NULL)) != -1) {
+		enum config_status status = CONFIG_OK;
+
+		if (c == 'c')
+			ret->options.path = optarg;
+		else if (c == OPTION_DRY_RUN)
+			ret->dry_run = true;
+		else if (c == OPTION_JSON)
+			ret->json = true;
+		else if (c == OPTION_RUNTIME_DIR)
+			ret->runtime_dir = optarg;
+		else if (c == OPTION_SET)
+			status = config_add_override(&ret->options, optarg, &error);
+		else if (c >= OPTION_SELECTOR && c < OPTION_SELECTOR + SELECTOR_COUNT)
+			status = config_add_selector(&ret->options,
+				(enum selector_kind)(c - OPTION_SELECTOR), optarg, &error);
+		else if (c == 'h')
+			return printf("%s", usage_text) < 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;
+		else
+			return EXIT_CODE_USAGE; /* getopt has said which */
+		if (status != CONFIG_OK) {
+			(void)fprintf(stderr, "oomsnap: %s\n", error.text);
+			return EXIT_CODE_USAGE;
+		}
+	}
+	if (optind < argc) {
+		(void)fprintf(stderr,
+			"oomsnap: unexpected argument '%s'; targets are named by options, see "
+			"'oomsnap watch --help'\n",
+			argv[optind]);
+		return EXIT_CODE_USAGE;
+	}
+	if (ret->runtime_dir && ret->runtime_dir[0] != '/') {
+		(void)fprintf(stderr, "oomsnap: --runtime-dir %s: give an absolute path\n",
+			ret->runtime_dir);
+		return EXIT_CODE_USAGE;
+	}
+	return -1;
+}
+
+static void choose_runtime_dir(struct watch *w, const char *option)
+{
+	const char *from_systemd = getenv("RUNTIME_DIRECTORY"); // NOLINT(concurrency-mt-unsafe)
+	const char *dir = option ? option : from_systemd ? from_systemd : RUNTIME_DIR;
+
+	/* systemd may name several, separated by colons; the first is ours. */
+	(void)str_copy(w->runtime_dir, sizeof(w->runtime_dir), dir);
+	w->runtime_dir[strcspn(w->runtime_dir, ":")] = '\0';
+}
+
+static int open_ledger(struct watch *w)
+{
+	uint32_t undone = 0;
+	uint32_t left = 0;
+	int why = 0;
+	int r = ledger_recover(w->runtime_dir, &undone, &left);
+
+	if (r < 0)
+		tell_error(NULL, w->runtime_dir, r, "old ledgers cannot be looked for");
+	if (undone || left)
+		tell_recovered(undone, left);
+	r = ledger_open(w->runtime_dir, &w->ledger, &why);
+	if (r == 0 && !w->ledger.persistent)
+		tell_degraded(NULL, w->runtime_dir, why,
+			"the ledger is in memory only, so a next start finds nothing to undo; give "
+			"--runtime-dir a writable directory");
+	return r;
+}
+
+/* Prefers us over a target that keeps every core busy, and keeps the OOM killer off. */
+static void take_precedence(void)
+{
+	const struct sched_param param = {.sched_priority = 1};
+
+	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) != 0 &&
+		setpriority(PRIO_PROCESS, 0, -20) != 0)
+		tell_degraded(NULL, "scheduling", -errno,
+			"grant CAP_SYS_NICE, or samples may come late on a busy host");
+	/* Without CAP_SYS_RESOURCE it stays as it is; the unit and the pod can set it for us. */
+	(void)process_set_oom_adj(getpid(), OWN_OOM_ADJ);
+}
+
+static void lock_memory(void)
+{
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+		tell_degraded(NULL, "mlockall", -errno,
+			"grant CAP_IPC_LOCK or raise RLIMIT_MEMLOCK, or our own memory may be "
+			"reclaimed when it matters");
+}
+
+static int set_up(struct watch *w)
+{
+	sigset_t mask;
+	int r;
+
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGTERM);
+	(void)sigaddset(&mask, SIGINT);
+	(void)sigaddset(&mask, SIGHUP);
+	(void)sigaddset(&mask, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
+	(void)signal(SIGPIPE, SIG_IGN); // NOLINT(bugprone-signal-handler)
+	w->guardian_pidfd = -1;
+	w->now_ns = clock_now_ns();
+	w->self_pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (w->self_pidfd < 0)
+		return -errno;
+	w->histories = mmap(NULL, CONFIG_TARGETS_MAX * sizeof(*w->histories),
+		PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (w->histories == MAP_FAILED)
+		return -errno;
+	r = sd_event_new(&w->event);
+	return r < 0 ? r : open_ledger(w);
+}
+
+static int run(struct watch *w)
+{
+	int r = set_up(w);
+
+	if (r < 0) {
+		tell_error(NULL, "start", r, "the watchdog cannot be set up");
+		return r == -EPERM || r == -EACCES ? EXIT_CODE_PERMISSION : EXIT_CODE_FAILED;
+	}
+	take_precedence();
+	lock_memory();
+	r = watch_run(w);
+	ledger_close(&w->ledger);
+	w->event = sd_event_unref(w->event);
+	return r;
+}
+
+int cmd_watch(int argc, char **argv)
+{
+	static struct watch watch; /* large, and as long-lived as the process */
+	static struct arguments arguments;
+	struct event_options events = {.sink = EVENT_SINK_AUTO, .fd = STDERR_FILENO};
+	struct config_error error;
+	int r = parse_arguments(argc, argv, &arguments);
+
+	if (r >= 0)
+		return r;
+	fault_init();
+	watch.options = &arguments.options;
+	watch.dry_run = arguments.dry_run;
+	r = config_load(&arguments.options, &watch.config, &error);
+	if (r != 0) {
+		(void)fprintf(stderr, "oomsnap: %s\n", r > 0 ? error.text : "no memory");
+		return r == CONFIG_UNREADABLE ? EXIT_CODE_PERMISSION
+			: r > 0		      ? EXIT_CODE_USAGE
+					      : EXIT_CODE_FAILED;
+	}
+	if (arguments.json)
+		events.sink = EVENT_SINK_JSON;
+	r = event_open(&events);
+	if (r < 0)
+		(void)fprintf(stderr, "oomsnap: events have nowhere to go: %s\n",
+			strerror(-r)); // NOLINT(concurrency-mt-unsafe)
+	choose_runtime_dir(&watch, arguments.runtime_dir);
+	r = run(&watch);
+	config_free(watch.config);
+	event_close();
+	return r;
+}

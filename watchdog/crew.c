@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The crew: capturers that are forked ahead of need, and the watchdog's end of their sockets.
+ *
+ * A capture takes an idle member and sends it one message. COPIED gives the target back to its
+ * engine; the member goes on to make the core durable, then waits for the incident's record (which
+ * is complete only once the target is released), writes the reports and is idle again. A member
+ * that dies or is ended over its deadline fails its own capture only, and a new one is forked once
+ * no target is held: between trip and release nothing is forked.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "os/process.h"
+#include "watch.h"
+
+#define CREW_REFORK_NS (20 * NS_PER_MS) /* between looks whether a new member may be forked */
+
+static int fork_member(struct crew_member *m);
+
+/* Whether further processes of the incident wait for their turn. */
+static bool more(const struct target *t)
+{
+	return t->pid_next < t->pid_count;
+}
+
+static void step(struct target *t, enum engine_event_kind kind, bool more_processes)
+{
+	struct engine_event event = {.kind = kind, .more = more_processes};
+
+	watch_step(t, &event);
+}
+
+/* Sends the record once the core is durable and the target released. */
+static void send_record(struct crew_member *m)
+{
+	struct capturer_message *msg = &m->watch->message;
+
+	if (m->state != CREW_FINISHING || !m->durable || !m->released)
+		return;
+	memset(msg, 0, sizeof(*msg));
+	msg->kind = CAPTURER_RECORD;
+	msg->incident = (uint32_t)m->incident;
+	msg->record = m->record;
+	if (send(m->socket, msg, sizeof(*msg), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		tell_error(m->target, "capturer", -errno, "the report cannot be written");
+}
+
+static void take_result(struct crew_member *m, const struct capturer_message *msg)
+{
+	m->result = msg->result;
+	(void)str_copy(m->why, sizeof(m->why), msg->why); /* same size */
+}
+
+static void on_message(struct crew_member *m, const struct capturer_message *msg)
+{
+	struct target *t = m->target;
+
+	if (!t || msg->incident != (uint32_t)m->incident)
+		return; /* of a capture that was given up */
+	switch ((enum capturer_message_kind)msg->kind) {
+	case CAPTURER_SEIZED:
+		if (m->state == CREW_COPYING)
+			step(t, ENGINE_EVENT_SEIZED, false);
+		break;
+	case CAPTURER_COPIED:
+		if (m->state != CREW_COPYING)
+			break;
+		m->state = CREW_FINISHING;
+		act_note(t, INTERVENTION_COPIED);
+		step(t, ENGINE_EVENT_COPIED, more(t));
+		break;
+	case CAPTURER_DURABLE:
+		take_result(m, msg);
+		m->durable = true;
+		send_record(m);
+		break;
+	case CAPTURER_DONE:
+		take_result(m, msg);
+		tell_captured(m);
+		m->state = CREW_IDLE;
+		break;
+	case CAPTURER_FAILED:
+		take_result(m, msg);
+		tell_capture_failed(t, m->result.pid, m->why);
+		if (m->state == CREW_COPYING) {
+			m->state = CREW_IDLE;
+			step(t, ENGINE_EVENT_FAILED, more(t));
+		}
+		m->state = CREW_IDLE;
+		break;
+	case CAPTURER_REQUEST: /* our own direction */
+	case CAPTURER_RECORD:
+		break;
+	}
+}
+
+static int on_socket(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+	struct crew_member *m = user;
+	struct capturer_message *msg = &m->watch->message;
+	ssize_t n;
+
+	(void)source;
+	watch_wake(m->watch);
+	n = recv(fd, msg, sizeof(*msg), MSG_DONTWAIT);
+	if (n == (ssize_t)sizeof(*msg)) {
+		static struct capturer_message copy; /* handling it reuses the scratch */
+
+		copy = *msg;
+		on_message(m, &copy);
+	} else if (n == 0 || (events & (EPOLLHUP | EPOLLERR))) {
+		(void)sd_event_source_set_enabled(m->io, SD_EVENT_OFF); /* its death follows */
+	}
+	return 0;
+}
+
+static void close_member(struct crew_member *m)
+{
+	m->io = sd_event_source_disable_unref(m->io);
+	m->death = sd_event_source_disable_unref(m->death);
+	cleanup_close(&m->socket);
+	cleanup_close(&m->pidfd);
+	m->socket = -1;
+	m->pidfd = -1;
+	m->state = CREW_DEAD;
+	ledger_set_capturer(&m->watch->ledger, m->place, 0);
+	ledger_set_tracing(&m->watch->ledger, m->place, false);
+}
+
+static int on_refork(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct crew_member *m = user;
+	int r;
+
+	(void)usec;
+	watch_wake(m->watch);
+	for (uint32_t i = 0; i < m->watch->target_count; i++) {
+		if (!engine_in_incident(&m->watch->target[i].engine))
+			continue;
+		(void)sd_event_source_set_time(
+			source, (m->watch->now_ns + CREW_REFORK_NS) / NS_PER_US);
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+		return 0;
+	}
+	(void)sd_event_source_unref(source);
+	r = m->watch->stopping ? 0 : fork_member(m);
+	if (r < 0)
+		tell_error(NULL, "capturer", r, "a new one cannot be started");
+	else if (!m->watch->stopping)
+		tell_crew_restarted(m, "a capturer died");
+	return 0;
+}
+
+static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
+{
+	struct crew_member *m = user;
+	sd_event_source *refork = NULL;
+	bool copying = m->state == CREW_COPYING;
+	bool finishing = m->state == CREW_FINISHING;
+
+	(void)source;
+	(void)info;
+	watch_wake(m->watch);
+	close_member(m); /* whatever it traced, the kernel let go of */
+	if (copying || finishing)
+		tell_capture_failed(m->target, m->result.pid, "its capturer died");
+	if (copying)
+		step(m->target, ENGINE_EVENT_FAILED, false);
+	if (!m->watch->stopping)
+		(void)sd_event_add_time(m->watch->event, &refork, CLOCK_MONOTONIC,
+			m->watch->now_ns / NS_PER_US, 1, on_refork, m); /* else: one member less */
+	return 0;
+}
+
+/* --- what the others ask for --------------------------------------------------------------- */
+
+static void fill_request(const struct target *t, uint64_t until_ns, struct capturer_message *msg)
+{
+	const struct policy *p = &t->config->policy;
+	struct capture_request *r = &msg->request;
+	struct procstat stat;
+
+	msg->kind = CAPTURER_REQUEST;
+	msg->incident = (uint32_t)t->record.incident;
+	msg->target_index = t->index;
+	(void)str_copy(r->target, sizeof(r->target), t->config->name); /* same size */
+	(void)str_copy(msg->directory, sizeof(msg->directory), t->config->directory); /* shorter */
+	r->pid = t->pids[t->pid_next];
+	r->start_time = process_look(r->pid, &stat) == 0 ? stat.start_time_ticks : 0;
+	r->deadline_ns = until_ns;
+	r->seize_timeout_ns = p->hold_timeout_ns;
+	r->max_bytes = p->max_use_bytes;
+	r->keep_free_bytes = p->keep_free_bytes;
+	r->keep = p->keep;
+	r->signal = SIGKILL;
+	r->kind = p->capture;
+	r->compress = p->compress;
+	r->swap = p->swap;
+}
+
+int crew_capture(struct target *t, uint64_t until_ns)
+{
+	struct watch *w = t->watch;
+	struct crew_member *m = NULL;
+
+	for (uint32_t i = 0; i < w->crew_size && !m; i++)
+		if (w->crew[i].state == CREW_IDLE)
+			m = &w->crew[i];
+	if (!m)
+		return -EBUSY;
+	memset(&w->message, 0, sizeof(w->message));
+	fill_request(t, until_ns, &w->message);
+	if (send(m->socket, &w->message, sizeof(w->message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	m->state = CREW_COPYING;
+	m->target = t;
+	m->incident = t->record.incident;
+	m->durable = false;
+	m->released = false;
+	memset(&m->result, 0, sizeof(m->result));
+	m->result.pid = w->message.request.pid;
+	m->why[0] = '\0';
+	t->pid_next++;
+	return 0;
+}
+
+void crew_abort(struct target *t)
+{
+	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
+		struct crew_member *m = &t->watch->crew[i];
+
+		if (m->state != CREW_COPYING || m->target != t)
+			continue;
+		(void)process_signal(m->pidfd, SIGKILL); /* gone is as good */
+		tell_capture_failed(t, m->result.pid,
+			"the capture was given up (deadline, or the target or we ended)");
+		m->state = CREW_IDLE; /* on_death() finds nothing under way */
+		close_member(m);
+	}
+}
+
+void crew_released(struct target *t)
+{
+	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
+		struct crew_member *m = &t->watch->crew[i];
+
+		if (m->target != t || m->incident != t->record.incident || m->released)
+			continue;
+		m->record = t->record;
+		m->released = true;
+		send_record(m);
+	}
+}
+
+/* --- forking ------------------------------------------------------------------------------- */
+
+_Noreturn static void become_capturer(struct crew_member *m, int socket)
+{
+	struct watch *w = m->watch;
+	struct capturer_setup setup = {.socket = socket,
+		.watchdog_pidfd = w->self_pidfd,
+		.guardian_pidfd = w->guardian_pidfd,
+		.ledger = &w->ledger,
+		.place = m->place,
+		.histories = w->histories};
+
+	capturer_main(&setup);
+}
+
+static int fork_member(struct crew_member *m)
+{
+	struct watch *w = m->watch;
+	_cleanup_close_ int here = -1;
+	_cleanup_close_ int there = -1;
+	int pair[2];
+	pid_t pid;
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -errno;
+	here = pair[0];
+	there = pair[1];
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		cleanup_close(&here);
+		become_capturer(m, there);
+	}
+	ledger_set_capturer(&w->ledger, m->place, pid);
+	m->pid = pid;
+	m->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	m->socket = take_fd(&here);
+	m->target = NULL;
+	m->state = CREW_IDLE;
+	r = m->pidfd < 0 ? -errno : 0;
+	if (r == 0)
+		r = sd_event_add_io(w->event, &m->io, m->socket, EPOLLIN, on_socket, m);
+	if (r >= 0)
+		r = sd_event_add_child_pidfd(w->event, &m->death, m->pidfd, WEXITED, on_death, m);
+	if (r < 0) {
+		(void)kill(pid, SIGKILL); /* our own child, not yet waited for */
+		close_member(m);
+	}
+	return r < 0 ? r : 0;
+}
+
+int crew_start(struct watch *w)
+{
+	/* Two: a second target may trip while the first one's core is being written. */
+	w->crew_size = w->config->target_count > 1 ? 2 : 1;
+	for (uint32_t i = 0; i < w->crew_size; i++) {
+		struct crew_member *m = &w->crew[i];
+		int r;
+
+		*m = (struct crew_member){.watch = w, .place = i, .pidfd = -1, .socket = -1};
+		r = fork_member(m);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void crew_stop(struct watch *w)
+{
+	for (uint32_t i = 0; i < w->crew_size; i++)
+		close_member(
+			&w->crew[i]); /* an idle one ends; a busy one finishes its file alone */
+	w->crew_size = 0;
+}

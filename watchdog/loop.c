@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The watchdog's loop: sd-event sources in, engine steps, actions out.
+ *
+ * A wakeup reads the clock once (watch->now_ns) and hands it to everything below. Each target has a
+ * timer for its next sample, whose distance its own engine chose, and one for the engine's
+ * deadlines; kernel notices and the crew's messages come in between. An event is given to the
+ * engine, its actions are carried out in order, their outcomes are fed back in the same wakeup, and
+ * what there is to say is said last: nothing is formatted while a target waits to be stopped.
+ *
+ * The loop never blocks: it reads cgroup and proc files, writes single values, and sends datagrams
+ * to sockets that do not wait.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "event.h"
+#include "exit_code.h"
+#include "guardian.h"
+#include "os/clock.h"
+#include "os/stop.h"
+#include "watch.h"
+
+#define OUTCOMES_MAX 8 /* one action list gives at most two; they cannot pile up beyond this */
+#define REPORTS_MAX 32
+#define TIMER_ACCURACY_US 1
+#define HISTORY_STEP_NS (250 * NS_PER_MS) /* between points while nothing happens */
+#define STOP_WITHIN_NS (5 * NS_PER_S)	  /* an orderly end; the guardian does the rest */
+
+/* --- one step ------------------------------------------------------------------------------ */
+
+void watch_step(struct target *t, struct engine_event *event)
+{
+	struct engine_event queue[OUTCOMES_MAX] = {*event};
+	struct engine_action reports[REPORTS_MAX];
+	uint32_t report_count = 0;
+	uint32_t queued = 1;
+
+	for (uint32_t i = 0; i < queued; i++) {
+		struct engine_actions actions;
+
+		engine_step(&t->engine, &t->config->policy, &queue[i], t->watch->now_ns, &actions);
+		for (uint32_t k = 0; k < actions.count; k++) {
+			const struct engine_action *a = &actions.action[k];
+			struct engine_event outcome = {0};
+
+			if (a->kind == ENGINE_ACTION_REPORT && report_count < REPORTS_MAX) {
+				reports[report_count++] = *a;
+				continue;
+			}
+			if ((t->watch->dry_run ? act_pretend : act_perform)(t, a, &outcome) &&
+				queued < OUTCOMES_MAX)
+				queue[queued++] = outcome;
+		}
+	}
+	for (uint32_t i = 0; i < report_count; i++)
+		(void)act_perform(t, &reports[i], &queue[0]); /* a report has no outcome */
+}
+
+static void record_history(struct target *t)
+{
+	const struct engine *e = &t->engine;
+	struct history_point p = {.at_ns = e->last.now_ns,
+		.used_bytes = sample_used(&e->last),
+		.limit_bytes = e->last.limit_bytes,
+		.rate_bytes_s = e->rate_bytes_s,
+		.psi_some_bp = e->last.psi_some_bp,
+		.psi_full_bp = e->last.psi_full_bp};
+
+	if (e->state == ENGINE_WATCHING && p.at_ns < t->recorded_ns + HISTORY_STEP_NS)
+		return;
+	if (p.at_ns < t->recorded_ns + NS_PER_MS)
+		return;
+	t->recorded_ns = p.at_ns;
+	history_add(t->history, &p);
+}
+
+static void schedule_look(struct target *t, uint64_t after_ns)
+{
+	(void)sd_event_source_set_time(t->look, (t->watch->now_ns + after_ns) / NS_PER_US);
+	(void)sd_event_source_set_enabled(t->look, SD_EVENT_ONESHOT);
+}
+
+/* From which usage on memory.stat is read: where something may be decided by it. */
+static uint64_t stat_from(struct target *t)
+{
+	const struct engine *e = &t->engine;
+
+	if (!e->seen || e->state != ENGINE_ARMED)
+		return e->thresholds.arm_bytes;
+	if (t->watch->now_ns >= t->stat_due_ns) {
+		t->stat_due_ns = t->watch->now_ns + WATCH_STAT_NS;
+		return e->thresholds.arm_bytes;
+	}
+	return e->thresholds.trip_bytes;
+}
+
+static void vanish(struct target *t)
+{
+	struct engine_event event = {.kind = ENGINE_EVENT_VANISHED};
+
+	watch_step(t, &event);
+	if (t->engine.state != ENGINE_GONE)
+		return; /* an undo is still due: the engine's timer goes on with it */
+	tell_gone(t);
+	target_close(t);
+	schedule_look(t, WATCH_FIND_NS);
+}
+
+/* Children that were born since the shield went up (v2). */
+static void shield_new_processes(struct target *t)
+{
+	struct stop_result result;
+
+	if (t->engine.shielded && !t->watch->dry_run && cgroup_shields_processes(&t->cgroup))
+		(void)shield_processes(&t->cgroup, &t->watch->ledger, t->index,
+			&result); /* what failed was told when the shield went up */
+}
+
+void watch_look(struct target *t)
+{
+	struct engine_event event = {.kind = ENGINE_EVENT_SAMPLE, .auto_bytes = SIZE_UNLIMITED};
+	int r;
+
+	if (!t->open)
+		return;
+	r = cgroup_sample(&t->cgroup, t->watch->now_ns, stat_from(t), &event.sample);
+	if (r != 0) {
+		if (r != CGROUP_GONE)
+			tell_error(t, "cgroup files", r, "the target cannot be sampled");
+		vanish(t);
+		return;
+	}
+	watch_step(t, &event);
+	shield_new_processes(t);
+	record_history(t);
+	if (t->engine.state == ENGINE_WATCHING || t->engine.state == ENGINE_ARMED)
+		target_register_notices(t);
+	schedule_look(t, t->engine.look_after_ns);
+}
+
+/* --- sources ------------------------------------------------------------------------------- */
+
+void watch_wake(struct watch *w)
+{
+	w->now_ns = clock_now_ns();
+	ledger_beat(&w->ledger, w->now_ns);
+}
+
+static void search(struct target *t)
+{
+	struct engine_event appeared = {.kind = ENGINE_EVENT_APPEARED};
+
+	if (t->watch->stopping || !target_find(t)) {
+		schedule_look(t, WATCH_FIND_NS);
+		return;
+	}
+	t->engine.means = t->means;
+	t->history->count = 0;
+	t->record = (struct incident_record){0};
+	tell_found(t);
+	watch_step(t, &appeared);
+	watch_look(t);
+	if (t->open)
+		tell_guarantee(t);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct target *t = user;
+
+	(void)source;
+	(void)usec;
+	watch_wake(t->watch);
+	if (t->open)
+		watch_look(t);
+	else
+		search(t);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct target *t = user;
+	struct engine_event event = {.kind = ENGINE_EVENT_TICK};
+
+	(void)source;
+	(void)usec;
+	watch_wake(t->watch);
+	watch_step(t, &event);
+	if (t->open && t->engine.state == ENGINE_GONE) {
+		tell_gone(t);
+		target_close(t);
+		schedule_look(t, WATCH_FIND_NS);
+	}
+	return 0;
+}
+
+static int on_beat(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct watch *w = user;
+
+	(void)usec;
+	watch_wake(w);
+	(void)sd_event_source_set_time(source, (w->now_ns + WATCH_BEAT_NS) / NS_PER_US);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static int start_guardian(struct watch *w);
+
+static int on_guardian_death(sd_event_source *source, const siginfo_t *info, void *user)
+{
+	struct watch *w = user;
+	int r;
+
+	(void)source;
+	(void)info;
+	watch_wake(w);
+	w->guardian_death = sd_event_source_disable_unref(w->guardian_death);
+	cleanup_close(&w->guardian_pidfd);
+	if (w->stopping)
+		return 0;
+	r = start_guardian(w);
+	if (r < 0)
+		tell_error(NULL, "guardian", r,
+			"it died and cannot be started: nobody undoes our interventions if we die");
+	else
+		tell_guardian_restarted(w);
+	return 0;
+}
+
+static int start_guardian(struct watch *w)
+{
+	int r = guardian_start(&w->ledger, w->self_pidfd, &w->guardian_pid, &w->guardian_pidfd);
+
+	if (r < 0)
+		return r;
+	return sd_event_add_child_pidfd(
+		w->event, &w->guardian_death, w->guardian_pidfd, WEXITED, on_guardian_death, w);
+}
+
+/* --- reloading and ending ------------------------------------------------------------------ */
+
+static bool all_quiet(const struct watch *w)
+{
+	for (uint32_t i = 0; i < w->target_count; i++)
+		if (w->target[i].engine.state != ENGINE_GONE)
+			return false;
+	return true;
+}
+
+static void finish_if_quiet(struct watch *w)
+{
+	if (all_quiet(w) || w->now_ns >= w->stop_by_ns)
+		(void)sd_event_exit(w->event, EXIT_CODE_OK);
+}
+
+static int on_stop_check(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct watch *w = user;
+
+	(void)usec;
+	watch_wake(w);
+	finish_if_quiet(w);
+	(void)sd_event_source_set_time(source, (w->now_ns + 20 * NS_PER_MS) / NS_PER_US);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *user)
+{
+	struct watch *w = user;
+	struct engine_event event = {.kind = ENGINE_EVENT_SHUTDOWN};
+
+	(void)source;
+	(void)info;
+	watch_wake(w);
+	if (w->stopping)
+		return 0;
+	w->stopping = true;
+	w->stop_by_ns = w->now_ns + STOP_WITHIN_NS;
+	(void)sd_notify(/* unset_environment= */ 0, "STOPPING=1");
+	for (uint32_t i = 0; i < w->target_count; i++)
+		watch_step(&w->target[i], &event);
+	finish_if_quiet(w);
+	(void)sd_event_add_time(w->event, NULL, CLOCK_MONOTONIC, w->now_ns / NS_PER_US,
+		TIMER_ACCURACY_US, on_stop_check, w); /* floating; without it we end at once */
+	return 0;
+}
+
+static int start_targets(struct watch *w);
+
+/* Lets go of every target of the old configuration. Only outside of incidents. */
+static void drop_targets(struct watch *w)
+{
+	struct engine_event event = {.kind = ENGINE_EVENT_SHUTDOWN};
+
+	for (uint32_t i = 0; i < w->target_count; i++) {
+		struct target *t = &w->target[i];
+
+		watch_step(t, &event);
+		target_close(t);
+		t->look = sd_event_source_disable_unref(t->look);
+		t->timer = sd_event_source_disable_unref(t->timer);
+		cleanup_free(&t->pids);
+		cleanup_free(&t->candidates);
+	}
+	w->target_count = 0;
+}
+
+static bool in_incident(const struct watch *w)
+{
+	for (uint32_t i = 0; i < w->target_count; i++)
+		if (engine_in_incident(&w->target[i].engine))
+			return true;
+	for (uint32_t i = 0; i < w->crew_size; i++)
+		if (w->crew[i].state == CREW_COPYING || w->crew[i].state == CREW_FINISHING)
+			return true;
+	return false;
+}
+
+static int on_reload_time(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct watch *w = user;
+	struct config_error error;
+	struct config *fresh = NULL;
+	int r;
+
+	(void)usec;
+	watch_wake(w);
+	if (in_incident(w)) { /* a target keeps the policy with which its incident began */
+		(void)sd_event_source_set_time(source, (w->now_ns + 50 * NS_PER_MS) / NS_PER_US);
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+		return 0;
+	}
+	(void)sd_event_source_unref(source);
+	r = config_load(w->options, &fresh, &error);
+	if (r != 0) {
+		tell_reload(w, r > 0 ? error.text : "no memory for a new configuration");
+	} else {
+		drop_targets(w);
+		config_free(w->config);
+		w->config = fresh;
+		r = start_targets(w);
+		if (r < 0)
+			tell_error(NULL, "reload", r, "the targets cannot be set up");
+		tell_reload(w, NULL);
+	}
+	(void)sd_notify(0, "READY=1");
+	return 0;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *user)
+{
+	struct watch *w = user;
+	sd_event_source *when = NULL;
+
+	(void)source;
+	(void)info;
+	watch_wake(w);
+	if (sd_event_add_time(w->event, &when, CLOCK_MONOTONIC, w->now_ns / NS_PER_US,
+		    TIMER_ACCURACY_US, on_reload_time, w) < 0)
+		tell_reload(w, "no memory for a new configuration");
+	return 0;
+}
+
+/* --- setting up ---------------------------------------------------------------------------- */
+
+static int add_timer(struct watch *w, sd_event_source **source, uint64_t at_ns,
+	sd_event_time_handler_t handler, void *user)
+{
+	int r = sd_event_add_time(w->event, source, CLOCK_MONOTONIC, at_ns / NS_PER_US,
+		TIMER_ACCURACY_US, handler, user);
+
+	if (r >= 0)
+		r = sd_event_source_set_priority(*source, SD_EVENT_PRIORITY_IMPORTANT);
+	return r;
+}
+
+static int start_target(struct watch *w, uint32_t i)
+{
+	struct target *t = &w->target[i];
+	int r;
+
+	memset(t, 0, sizeof(*t));
+	t->watch = w;
+	t->index = i;
+	t->config = &w->config->targets[i];
+	t->history = &w->histories[i];
+	t->pids = calloc(WATCH_PIDS_MAX, sizeof(*t->pids));
+	t->candidates = calloc(WATCH_PIDS_MAX, sizeof(*t->candidates));
+	if (!t->pids || !t->candidates)
+		return -ENOMEM;
+	engine_init(&t->engine, &t->means);
+	r = add_timer(w, &t->look, w->now_ns, on_look, t);
+	if (r >= 0)
+		r = add_timer(w, &t->timer, UINT64_MAX / 2, on_timer, t);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(t->timer, SD_EVENT_OFF);
+	return r;
+}
+
+static int start_targets(struct watch *w)
+{
+	for (uint32_t i = 0; i < w->config->target_count; i++) {
+		int r = start_target(w, i);
+
+		w->target_count = i + 1;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_sources(struct watch *w)
+{
+	int r = add_timer(w, &w->beat, w->now_ns, on_beat, w);
+
+	if (r >= 0)
+		r = sd_event_add_signal(w->event, NULL, SIGTERM, on_stop, w);
+	if (r >= 0)
+		r = sd_event_add_signal(w->event, NULL, SIGINT, on_stop, w);
+	if (r >= 0)
+		r = sd_event_add_signal(w->event, NULL, SIGHUP, on_reload, w);
+	if (r >= 0)
+		r = sd_event_set_watchdog(w->event, 1);
+	return r;
+}
+
+int watch_run(struct watch *w)
+{
+	int r;
+
+	watch_wake(w);
+	r = start_guardian(w);
+	if (r < 0) {
+		tell_error(NULL, "guardian", r, "it cannot be started");
+		return EXIT_CODE_FAILED;
+	}
+	r = crew_start(w);
+	if (r >= 0)
+		r = add_sources(w);
+	if (r >= 0)
+		r = start_targets(w);
+	if (r < 0) {
+		tell_error(NULL, "watch", r, "the loop cannot be set up");
+		crew_stop(w);
+		return EXIT_CODE_FAILED;
+	}
+	tell_started(w);
+	(void)sd_notifyf(0, "READY=1\nSTATUS=watching %u targets", w->target_count);
+	r = sd_event_loop(w->event);
+	tell_stopping(w);
+	drop_targets(w);
+	crew_stop(w);
+	return r < 0 ? EXIT_CODE_FAILED : r;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The running watchdog: what loop.c, target.c, act.c, crew.c and tell.c share. One thread, one
+ * sd-event loop; everything here belongs to it. Nothing is allocated while a target is tripped.
+ */
+#ifndef OOMSNAP_WATCH_H
+#define OOMSNAP_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "capturer.h"
+#include "config.h"
+#include "core/engine.h"
+#include "core/guarantee.h"
+#include "core/history.h"
+#include "core/rank.h"
+#include "os/cgroup.h"
+#include "os/ledger.h"
+
+#define WATCH_CREW_MAX LEDGER_CAPTURERS_MAX
+#define WATCH_NOTICES_MAX 3	  /* arm, trip, out of memory: of the level that limits */
+#define WATCH_PIDS_MAX 4096	  /* processes of one target that are ranked and captured */
+#define WATCH_FIND_NS NS_PER_S	  /* how often a target that is not there is looked for */
+#define WATCH_BEAT_NS NS_PER_S	  /* sign of life while anything is in force */
+#define WATCH_STAT_NS 20000000ULL /* memory.stat between arm and trip, where usage alone decides \
+				   */
+
+struct watch;
+
+/* A target of the configuration and what is known of it. */
+struct target {
+	struct watch *watch;
+	uint32_t index; /* in watch->targets: the ledger's and the crew's name for it */
+	const struct config_target *config;
+	struct engine engine;
+	struct engine_means means;
+	struct cgroup cgroup;
+	bool open;  /* cgroup is */
+	pid_t only; /* the selector named one process: nobody else is stopped or captured */
+	uint64_t stat_due_ns;
+	uint64_t recorded_ns;	 /* of the newest history point */
+	struct history *history; /* in shared memory */
+	struct guarantee_answer guarantee;
+	struct incident_record record; /* of the running incident, or the last one */
+	char found_path[TARGET_PATH_MAX];
+
+	uint32_t pid_count; /* to be captured in this incident, in order */
+	uint32_t pid_next;
+	pid_t *pids;			   /* WATCH_PIDS_MAX */
+	struct rank_candidate *candidates; /* WATCH_PIDS_MAX; who held what at the last look */
+	uint32_t candidate_count;
+
+	sd_event_source *look;	/* the next sample, or the next search while not open */
+	sd_event_source *timer; /* the engine's */
+	sd_event_source *notice[WATCH_NOTICES_MAX];
+	uint64_t notice_limit; /* limit for which the notices are registered; 0: none */
+};
+
+/* A capturer process. */
+enum crew_state {
+	CREW_DEAD,
+	CREW_IDLE,
+	CREW_COPYING,	/* the target is held for it */
+	CREW_FINISHING, /* released; the core is being made durable, or waits for the record */
+};
+
+struct crew_member {
+	struct watch *watch;
+	uint32_t place;
+	enum crew_state state;
+	pid_t pid;
+	int pidfd;
+	int socket;
+	sd_event_source *io;
+	sd_event_source *death;
+	struct target *target; /* of the running capture */
+	uint64_t incident;
+	bool durable;		       /* the core is; result holds what the capturer said */
+	bool released;		       /* the target is; record may be sent */
+	struct incident_record record; /* as it was at the release */
+	struct capture_result result;
+	char why[CAPTURER_WHY_MAX];
+};
+
+struct watch {
+	sd_event *event;
+	const struct config_options *options;
+	struct config *config;
+	struct ledger ledger;
+	char runtime_dir[CONFIG_DIRECTORY_MAX];
+	bool dry_run;
+	bool stopping;
+	uint64_t now_ns; /* of this wakeup: the only clock that decisions see */
+	uint64_t incidents;
+	uint64_t stop_by_ns; /* while stopping */
+	int self_pidfd;
+	pid_t guardian_pid;
+	int guardian_pidfd;
+	sd_event_source *guardian_death;
+	sd_event_source *beat;
+	struct history *histories; /* shared with the capturers: CONFIG_TARGETS_MAX */
+	uint32_t target_count;
+	struct target target[CONFIG_TARGETS_MAX];
+	uint32_t crew_size;
+	struct crew_member crew[WATCH_CREW_MAX];
+	struct capturer_message message; /* scratch: too large for the stack of a callback */
+};
+
+/* --- loop.c -------------------------------------------------------------------------------- */
+
+/* The start of every callback: reads the clock into now_ns and gives a sign of life. */
+void watch_wake(struct watch *w);
+
+/* Feeds an event to a target's engine and performs what it asks for, outcomes included. */
+void watch_step(struct target *t, struct engine_event *event);
+
+/* Samples a target now and steps on it. */
+void watch_look(struct target *t);
+
+/* Runs until SIGTERM or SIGINT has been carried out. An exit code. */
+int watch_run(struct watch *w);
+
+/* --- target.c ------------------------------------------------------------------------------ */
+
+/*
+ * Looks for the target's cgroup and opens it. True if it is open now; says once why not, if that is
+ * not simply that it does not exist yet.
+ */
+bool target_find(struct target *t);
+void target_close(struct target *t);
+
+/* Registers kernel notices for the present limit, where the version has them. */
+void target_register_notices(struct target *t);
+
+/* --- act.c --------------------------------------------------------------------------------- */
+
+/* Carries out one action. True if *ret_outcome is to be fed to the engine next. */
+bool act_perform(
+	struct target *t, const struct engine_action *action, struct engine_event *ret_outcome);
+
+/* The same for --dry-run: decides and tells, touches nothing. */
+bool act_pretend(
+	struct target *t, const struct engine_action *action, struct engine_event *ret_outcome);
+
+/* Remembers an intervention in the incident's timeline. */
+void act_note(struct target *t, enum intervention what);
+
+/* --- crew.c -------------------------------------------------------------------------------- */
+
+/* Forks the crew (and later replaces members). 0 or -errno. */
+int crew_start(struct watch *w);
+void crew_stop(struct watch *w);
+
+/* Hands the target's next process to an idle capturer. 0, -EBUSY where none is idle, -errno. */
+int crew_capture(struct target *t, uint64_t until_ns);
+
+/* Ends the capture of a target that is still copying: the capturer dies and lets go. */
+void crew_abort(struct target *t);
+
+/* The target is released: its captures may be finished. */
+void crew_released(struct target *t);
+
+/* --- tell.c -------------------------------------------------------------------------------- */
+
+void tell_started(const struct watch *w);
+void tell_stopping(const struct watch *w);
+void tell_found(const struct target *t);
+void tell_gone(const struct target *t);
+void tell_guarantee(const struct target *t);
+void tell_report(const struct target *t, const struct engine_action *action);
+void tell_captured(const struct crew_member *m);
+void tell_capture_failed(const struct target *t, pid_t pid, const char *why);
+/* Something that was asked for does not work: object, negative errno, how to mend it. */
+void tell_degraded(const struct target *t, const char *object, int error, const char *mend);
+void tell_error(const struct target *t, const char *object, int error, const char *what);
+void tell_crew_restarted(const struct crew_member *m, const char *why);
+void tell_guardian_restarted(const struct watch *w);
+void tell_recovered(uint32_t undone, uint32_t left);
+void tell_reload(const struct watch *w, const char *problem);
+
+#endif
