@@ -28,6 +28,10 @@ PKG_CONFIG ?= pkg-config
 CLANG_FORMAT ?= clang-format
 ARCH := $(shell uname -m)
 
+V ?=
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
 # --- flags -------------------------------------------------------------------------------------
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef \
 	-Wpointer-arith -Wvla -Werror
@@ -98,11 +102,13 @@ deps-lint:
 # --- products ----------------------------------------------------------------------------------
 $(OUT)/oomsnap: $(OBJ)/watchdog/main.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LIBS)
 
 $(OUT)/leaker: $(OBJ)/leaker/main.o $(LEAKER_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LEAKER_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LEAKER_LIBS)
 
 $(WATCHDOG_LIB): $(filter-out %/main.o,$(WATCHDOG_OBJ))
 	@rm -f $@ && $(AR) rcs $@ $^
@@ -111,38 +117,46 @@ $(LEAKER_LIB): $(filter-out %/main.o,$(LEAKER_OBJ))
 
 $(OBJ)/%.o: %.c | $(SKELETONS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # BPF objects are little-endian bytecode with CO-RE relocations; the types come from bpf/kernel.h,
 # so that no BTF of the build host is needed.
 $(BUILD)/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -D__TARGET_ARCH_$(if $(filter aarch64,$(ARCH)),arm64,x86) -O2 -g -Wall \
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(if $(filter aarch64,$(ARCH)),arm64,x86) -O2 -g -Wall \
 		-Werror -Ibpf -I. -c -o $@ $<
 $(BUILD)/gen/%.skel.h: $(BUILD)/gen/%.bpf.o
-	$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
 .SECONDARY: $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/gen/%.bpf.o)
 
 # --- tests -------------------------------------------------------------------------------------
 # Test programs link everything but main.o; test_leaker_* link the leaker's objects instead.
 $(OUT)/unit/test_leaker_%: $(OBJ)/tests/unit/test_leaker_%.o $(LEAKER_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LEAKER_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LEAKER_LIBS)
 $(OUT)/unit/%: $(OBJ)/tests/unit/%.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
 $(OUT)/prop/%: $(OBJ)/tests/prop/%.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
 $(OUT)/sim/%: $(OBJ)/tests/sim/%.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
 $(OUT)/fault/%: $(OBJ)/tests/fault/%.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
 $(OUT)/tool/%: $(OBJ)/tests/tool/%.o $(LEAKER_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LEAKER_LIBS) -ldl
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LEAKER_LIBS) -ldl
 test-programs: $(CHECK_BIN) $(TOOL_BIN)
 
 check: deps all test-programs

@@ -7,9 +7,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/str.h"
 #include "event.h"
-#include "event_coredump.h"
 #include "watch.h"
 
 #define MIB(bytes) ((bytes) / 1048576U)
@@ -272,7 +270,7 @@ void tell_captured(const struct crew_member *c)
 			" MiB, is in %s; the target stood still for %" PRIu64 " ms",
 			(int)r->pid, r->comm, MIB(r->memory_bytes), r->path,
 			sub_floor(i->released_ns, i->held_ns) / NS_PER_MS);
-	event_coredump(r, i);
+	tell_coredump(c);
 }
 
 void tell_capture_failed(const struct target *t, pid_t pid, const char *why)

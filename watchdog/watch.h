@@ -21,12 +21,13 @@
 #include "os/ledger.h"
 
 #define WATCH_CREW_MAX LEDGER_CAPTURERS_MAX
-#define WATCH_NOTICES_MAX 3	  /* arm, trip, out of memory: of the level that limits */
-#define WATCH_PIDS_MAX 4096	  /* processes of one target that are ranked and captured */
-#define WATCH_FIND_NS NS_PER_S	  /* how often a target that is not there is looked for */
-#define WATCH_BEAT_NS NS_PER_S	  /* sign of life while anything is in force */
-#define WATCH_STAT_NS 20000000ULL /* memory.stat between arm and trip, where usage alone decides \
-				   */
+#define WATCH_NOTICES_MAX 3    /* arm, trip, out of memory: of the level that limits */
+#define WATCH_PIDS_MAX 4096    /* processes of one target that are ranked and captured */
+#define WATCH_FIND_NS NS_PER_S /* how often a target that is not there is looked for */
+#define WATCH_BEAT_NS NS_PER_S /* sign of life while anything is in force */
+#define WATCH_STAT_NS                                                              \
+	20000000ULL /* memory.stat between arm and trip, where usage alone decides \
+		     */
 
 struct watch;
 
@@ -172,6 +173,8 @@ void tell_gone(const struct target *t);
 void tell_guarantee(const struct target *t);
 void tell_report(const struct target *t, const struct engine_action *action);
 void tell_captured(const struct crew_member *m);
+/* The same for coredumpctl, where there is a journal (tell_coredump.c). */
+void tell_coredump(const struct crew_member *m);
 void tell_capture_failed(const struct target *t, pid_t pid, const char *why);
 /* Something that was asked for does not work: object, negative errno, how to mend it. */
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend);

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #define BP_ONE 10000U /* basis points in a whole */
-#define NS_PER_US 1000ULL
-#define NS_PER_MS 1000000ULL
-#define NS_PER_S 1000000000ULL
+#define NS_PER_US UINT64_C(1000)
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

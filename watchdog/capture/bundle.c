@@ -92,6 +92,7 @@ int bundle_snapshot(struct capture *c, int proc_fd)
 		{"maps", "proc.maps"},
 	};
 	int error = 0;
+	ssize_t n;
 
 	if (c->place.bundle_fd < 0)
 		return 0;
@@ -101,6 +102,9 @@ int bundle_snapshot(struct capture *c, int proc_fd)
 		if (r && !error)
 			error = r;
 	}
+	n = readlinkat(proc_fd, "exe", (char *)c->scratch, CAPTURE_SCRATCH_BYTES);
+	if (n > 0 && capture_add_file(c, "proc.exe", c->scratch, (size_t)n) != 0 && !error)
+		error = -errno;
 	return error;
 }
 

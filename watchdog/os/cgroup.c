@@ -338,7 +338,7 @@ int cgroup_dir_of(pid_t pid, const char *controller, char *dir, size_t size)
 	char path[TARGET_PATH_MAX];
 	char mount_point[TARGET_PATH_MAX];
 	char root[TARGET_PATH_MAX];
-	size_t len;
+	size_t len = 0;
 	int r = read_proc(pid, "cgroup", text, sizeof(text), &len);
 
 	if (r != 0)

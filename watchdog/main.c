@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The entry point: picks the subcommand and hands it its arguments. Everything else, options and
+ * exit codes included, belongs to the subcommand (cmd_NAME.c, exit_code.h).
+ *
+ * Before anything is opened, descriptors 0 to 2 are made sure to exist, so that a file of ours can
+ * never become somebody's standard output.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "cmd.h"
+#include "exit_code.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *what;
+} commands[] = {
+	{"watch", cmd_watch, "watch targets, and capture before the OOM killer fires"},
+	{"dump", cmd_dump, "write the core of a running process, and let it run on"},
+	{"inspect", cmd_inspect, "tell what is in a core, and whether it is complete"},
+	{"events", cmd_events, "show what oomsnap told the journal"},
+};
+
+static void usage(FILE *to)
+{
+	(void)fprintf(to, "usage: oomsnap COMMAND [ARGUMENT...]\n\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		(void)fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].what);
+	(void)fprintf(to, "\noomsnap COMMAND --help tells its options; oomsnap --version.\n");
+}
+
+static void ensure_standard_descriptors(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	while (fd >= 0 && fd <= STDERR_FILENO) {
+		int flags = fcntl(fd, F_GETFD);
+
+		(void)fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC); /* it stands in for 0, 1 or 2 */
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	}
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	ensure_standard_descriptors();
+	fault_init();
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_CODE_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		usage(stdout);
+		return EXIT_CODE_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)printf("oomsnap %s\n", OOMSNAP_VERSION);
+		return EXIT_CODE_OK;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	(void)fprintf(stderr, "oomsnap: there is no command '%s'; see oomsnap --help\n", argv[1]);
+	return EXIT_CODE_USAGE;
+}
