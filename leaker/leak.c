@@ -51,11 +51,11 @@ static void log_end(struct leak *leak, enum pattern_result result)
 	uint64_t held = atomic_load(&leak->shared->filled_bytes);
 
 	if (result == PATTERN_DONE && leak_stopping(leak))
-		log_line("leaker: stopped, %" PRIu64 " bytes held", held);
+		log_line("leaker: stopped, %" PRIu64 " bytes filled", held);
 	else if (result == PATTERN_DONE)
-		log_line("leaker: total reached, %" PRIu64 " bytes held", held);
+		log_line("leaker: total reached, %" PRIu64 " bytes filled", held);
 	else
-		log_line("leaker: ended before its total, %" PRIu64 " bytes held", held);
+		log_line("leaker: ended before its total, %" PRIu64 " bytes filled", held);
 }
 
 /* Closes what holds page cache, and kills the children, whose own children die with them. */

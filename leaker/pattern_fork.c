@@ -29,7 +29,8 @@
 
 struct tree {
 	unsigned nodes;
-	uint64_t share_bytes;
+	uint64_t share_bytes; /* of each node; node 0 takes what the division leaves over as well */
+	uint64_t rest_bytes;
 	uint64_t rate_bytes_s;
 	int alive_fd; /* the pipe's write end */
 };
@@ -79,7 +80,8 @@ static void node_main(struct leak *leak, const struct tree *tree, unsigned node,
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	leak->child_count = 0;
-	leak_after_fork(leak, tree->share_bytes, tree->rate_bytes_s);
+	leak_after_fork(
+		leak, tree->share_bytes + (node == 0 ? tree->rest_bytes : 0), tree->rate_bytes_s);
 	log_line("leaker: child pid=%d manifest=%p", getpid(), (void *)leak->manifest.header);
 	fork_children(leak, tree, (int)node);
 
@@ -108,8 +110,10 @@ enum pattern_result pattern_fork(struct leak *leak)
 	int ends[2];
 
 	tree.share_bytes = plan->total_bytes;
-	if (plan->total_bytes != UINT64_MAX)
+	if (plan->total_bytes != UINT64_MAX) {
 		tree.share_bytes = plan->total_bytes / tree.nodes & ~(PAGE_BYTES - 1);
+		tree.rest_bytes = plan->total_bytes - tree.share_bytes * tree.nodes;
+	}
 	if (tree.rate_bytes_s != SIZE_RATE_MAX && tree.rate_bytes_s >= tree.nodes)
 		tree.rate_bytes_s /= tree.nodes;
 	if (pipe2(ends, O_CLOEXEC) < 0) {
