@@ -224,6 +224,7 @@ static bool load_selectors(struct loader *l, const struct config_options *option
 	for (uint32_t i = 0; i < options->selector_count; i++) {
 		enum selector_kind kind = options->selectors[i].kind;
 		struct config_target *t = config_parse_add_target(l->config);
+		char name[TARGET_NAME_MAX];
 		struct str place;
 
 		if (!t) {
@@ -237,7 +238,8 @@ static bool load_selectors(struct loader *l, const struct config_options *option
 			return false;
 		str_init(&place, t->place, sizeof(t->place));
 		(void)str_addf(&place, "--%s", selector_kind_name(kind));
-		make_name(l->config, &t->selector, t->name);
+		make_name(l->config, &t->selector, name); /* t counts already: not in place */
+		(void)str_copy(t->name, sizeof(t->name), name); /* same size */
 	}
 	return true;
 }
