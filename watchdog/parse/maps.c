@@ -140,7 +140,7 @@ bool maps_vmflags(const char *line, size_t len, uint32_t *ret)
 
 	if (len < sizeof(head) - 1 || memcmp(line, head, sizeof(head) - 1) != 0)
 		return false;
-	for (size_t i = sizeof(head) - 1; i + 2 < len + 1;) {
+	for (size_t i = sizeof(head) - 1; i + 2 <= len;) {
 		size_t word = i;
 
 		while (word < len && line[word] != ' ')

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What differs between processors in a core file: its machine number and register sets. One file
+ * per architecture, arch_x86_64.c and arch_aarch64.c, of which exactly one is compiled to anything.
+ */
+#ifndef OOMSNAP_OS_ARCH_H
+#define OOMSNAP_OS_ARCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/procfs.h>
+
+#define ARCH_REGSET_MAX_BYTES (64U << 10) /* of one set; x86 state with AMX takes 11 KiB */
+#define ARCH_REGSETS_MAX 8
+
+/* A register set that stands beside NT_PRSTATUS, in the order in which the kernel writes them. */
+struct arch_regset {
+	uint32_t type;	   /* NT_* of <linux/elf.h>: for PTRACE_GETREGSET and for the note */
+	const char *owner; /* of the note: "CORE" or "LINUX" */
+};
+
+extern const uint16_t arch_elf_machine; /* EM_* */
+extern const struct arch_regset arch_regsets[];
+extern const size_t arch_regset_count; /* <= ARCH_REGSETS_MAX */
+
+/* Writes the only two registers that are known of a thread that ptrace could not stop. */
+void arch_set_where(elf_gregset_t *regs, uint64_t sp, uint64_t pc);
+
+/*
+ * A note that stands once in a core (NT_X86_XSAVE_LAYOUT of 6.12 and later): its type, 0 if this
+ * machine has none, and its bytes, at most size. Returns their number.
+ */
+size_t arch_layout_note(void *buffer, size_t size, uint32_t *ret_type);
+
+#endif

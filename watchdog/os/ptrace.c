@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Stopping all threads of a process by ptrace(2).
+ *
+ * PTRACE_SEIZE takes hold without sending a signal and PTRACE_INTERRUPT stops, also a thread that
+ * is SIGSTOPped or in a frozen cgroup (v2); PTRACE_ATTACH would wait for ever there, and leave the
+ * process in state T behind. Threads are found in /proc/PID/task; a thread that was not yet seized
+ * may create others, so the list is read again until a pass over it, made while all known threads
+ * stood, shows no new one.
+ *
+ * A thread may be caught just when a signal was about to be delivered. That stop is as good as any,
+ * and the signal is passed on when the thread is let go: none is lost, and none is added. Options
+ * are never set, PTRACE_O_EXITKILL least of all: if we die, the kernel lets the threads go.
+ *
+ * Waiting is done thread by thread with waitpid(tid, WNOHANG), which leaves the caller's other
+ * children alone, in steps of 50 us growing to 1 ms: the stop itself takes some microseconds, and
+ * no event tells a thread that is not the one sent SIGCHLD. A traced thread that dies is a zombie
+ * until its tracer has waited for it, and the process cannot be reaped before; ptrace_release()
+ * does so, for at most REAP_WAIT_NS.
+ *
+ * Limits: system calls that the kernel cannot restart (epoll_wait and a few more, signal(7)) return
+ * EINTR to a program that is interrupted in them, as after any SIGSTOP and SIGCONT. An execve() by
+ * a thread between two passes may end the set's threads under our hands; they show as gone.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "os/clock.h"
+#include "os/proc.h"
+#include "os/ptrace.h"
+
+#define STEP_MIN_NS (50 * NS_PER_US) /* the default timer slack; less would not be kept */
+#define STEP_MAX_NS (1 * NS_PER_MS)
+#define REAP_WAIT_NS (1 * NS_PER_S) /* for threads killed while we held them, to finish dying */
+#define PASSES_MAX 64 /* of the task list; a program that outruns these creates threads for ever \
+		       */
+
+void ptrace_set_init(
+	struct ptrace_set *set, struct ptrace_thread *threads, uint32_t max, uint8_t *seen)
+{
+	memset(set, 0, sizeof(*set));
+	set->threads = threads;
+	set->max = max;
+	set->seen = seen;
+}
+
+static bool seen(const struct ptrace_set *set, pid_t tid)
+{
+	return set->seen[(uint32_t)tid / 8] >> (tid % 8) & 1;
+}
+
+static void nap(uint64_t ns)
+{
+	struct timespec ts = {.tv_nsec = (long)ns};
+
+	(void)nanosleep(&ts, NULL); /* woken early: the caller looks again */
+}
+
+/* --- seizing ------------------------------------------------------------------------------- */
+
+struct pass {
+	struct ptrace_set *set;
+	int proc_fd;
+	uint32_t found; /* threads not known before */
+};
+
+/* A thread that has exited and waits for its process to end (state Z) cannot be seized: EPERM. */
+static bool has_ended(int proc_fd, pid_t tid)
+{
+	struct procstat stat;
+	int r = proc_stat(proc_fd, tid, &stat);
+
+	return r == PROC_GONE || (r == 0 && (stat.state == 'Z' || stat.state == 'X'));
+}
+
+static enum ptrace_thread_state seize(struct pass *p, pid_t tid)
+{
+	atomic_bool *cancel = &p->set->cancel;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+		int error = errno;
+
+		if (atomic_load(cancel))
+			return PTRACE_THREAD_REFUSED;
+		if (error == ESRCH || has_ended(p->proc_fd, tid))
+			return PTRACE_THREAD_GONE;
+		p->set->refusal = error;
+		return PTRACE_THREAD_REFUSED;
+	}
+	/* Fails with ESRCH for a thread that just died, which the wait will tell. */
+	(void)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	return PTRACE_THREAD_WAITING;
+}
+
+static bool on_task(void *user, pid_t tid)
+{
+	struct pass *p = user;
+	struct ptrace_set *set = p->set;
+	enum ptrace_thread_state state;
+
+	if (atomic_load(&set->cancel))
+		return false;
+	if ((uint32_t)tid >= PTRACE_TID_LIMIT || seen(set, tid))
+		return true;
+	if (set->count == set->max) {
+		set->unlisted++;
+		return true;
+	}
+	state = seize(p, tid);
+	if (atomic_load(&set->cancel))
+		return false; /* may have been a long time: the set is no longer ours to write */
+	set->seen[(uint32_t)tid / 8] |= (uint8_t)(1U << (tid % 8));
+	set->threads[set->count++] = (struct ptrace_thread){.tid = tid, .state = (uint8_t)state};
+	if (state == PTRACE_THREAD_WAITING)
+		set->waiting++;
+	p->found++;
+	return true;
+}
+
+/* --- waiting ------------------------------------------------------------------------------- */
+
+static void on_wait_status(struct ptrace_thread *t, int status)
+{
+	if (!WIFSTOPPED(status)) {
+		t->state = PTRACE_THREAD_GONE;
+		return;
+	}
+	t->state = PTRACE_THREAD_STOPPED;
+	/* An event in the upper bits is our own interruption; none means a signal on its way. */
+	t->signal = status >> 16 ? 0 : (uint8_t)WSTOPSIG(status);
+}
+
+/* One look at every waiting thread; how many have stopped or gone. */
+static uint32_t collect(struct ptrace_set *set)
+{
+	uint32_t settled = 0;
+
+	for (uint32_t i = 0; i < set->count && set->waiting; i++) {
+		struct ptrace_thread *t = &set->threads[i];
+		int status;
+		pid_t r;
+
+		if (t->state != PTRACE_THREAD_WAITING)
+			continue;
+		r = waitpid(t->tid, &status, __WALL | WNOHANG);
+		if (r == 0 || (r < 0 && errno == EINTR))
+			continue;
+		if (r < 0)
+			t->state = PTRACE_THREAD_GONE; /* ECHILD: not ours any more */
+		else
+			on_wait_status(t, status);
+		set->waiting--;
+		settled++;
+	}
+	return settled;
+}
+
+static int wait_for_all(struct ptrace_set *set, uint64_t deadline_ns, uint64_t patience_ns)
+{
+	uint64_t step = STEP_MIN_NS;
+	uint64_t progress = clock_now_ns();
+
+	while (set->waiting) {
+		uint64_t now;
+
+		if (atomic_load(&set->cancel))
+			return PTRACE_CANCELLED;
+		if (collect(set)) {
+			progress = clock_now_ns();
+			step = STEP_MIN_NS;
+			continue;
+		}
+		now = clock_now_ns();
+		if (now >= deadline_ns || now - progress >= patience_ns)
+			return PTRACE_LATE;
+		nap(step);
+		step = min_u64(step * 2, STEP_MAX_NS);
+	}
+	return 0;
+}
+
+/* What it means that not one thread is held. */
+static int nobody(const struct ptrace_set *set, int proc_fd)
+{
+	struct procstatus status;
+
+	if (!set->refusal)
+		return PTRACE_GONE;
+	for (uint32_t i = 0; i < set->count; i++)
+		if (set->threads[i].state == PTRACE_THREAD_REFUSED &&
+			proc_status(proc_fd, set->threads[i].tid, &status) == 0 &&
+			status.tracer_pid)
+			return PTRACE_BUSY;
+	return set->refusal == EPERM || set->refusal == EACCES ? PTRACE_DENIED : -set->refusal;
+}
+
+static uint32_t held(const struct ptrace_set *set)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < set->count; i++)
+		n += set->threads[i].state == PTRACE_THREAD_WAITING ||
+			set->threads[i].state == PTRACE_THREAD_STOPPED;
+	return n;
+}
+
+int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint64_t patience_ns)
+{
+	int late = 0;
+
+	for (int i = 0; i < PASSES_MAX; i++) {
+		struct pass p = {.set = set, .proc_fd = proc_fd};
+		int r;
+
+		set->unlisted = 0;
+		r = proc_tasks(proc_fd, on_task, &p);
+		if (atomic_load(&set->cancel))
+			return PTRACE_CANCELLED;
+		if (r == PROC_GONE)
+			return PTRACE_GONE;
+		if (r)
+			return r == PROC_DENIED ? PTRACE_DENIED : r;
+		if (!p.found)
+			break;
+		late = wait_for_all(set, deadline_ns, patience_ns);
+		if (late == PTRACE_CANCELLED || clock_now_ns() >= deadline_ns)
+			break;
+	}
+	if (late == PTRACE_CANCELLED)
+		return late;
+	return held(set) ? late : nobody(set, proc_fd);
+}
+
+int ptrace_registers(pid_t tid, uint32_t type, void *buffer, size_t size, size_t *ret_len)
+{
+	struct iovec iov = {.iov_base = buffer, .iov_len = size};
+
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)type, &iov) < 0)
+		return errno == ESRCH ? PTRACE_GONE : -errno;
+	*ret_len = iov.iov_len;
+	return 0;
+}
+
+/* --- letting go ---------------------------------------------------------------------------- */
+
+/* True once nothing of ours is left on this thread. */
+static bool let_go(struct ptrace_thread *t)
+{
+	int status;
+	pid_t r;
+
+	if (t->state == PTRACE_THREAD_REFUSED || t->state == PTRACE_THREAD_GONE)
+		return true;
+	if (t->state == PTRACE_THREAD_STOPPED &&
+		ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) == 0) {
+		t->state = PTRACE_THREAD_GONE;
+		return true;
+	}
+	/* Not stopped yet, or killed while it was: the wait tells which. */
+	r = waitpid(t->tid, &status, __WALL | WNOHANG);
+	if (r == 0)
+		return false;
+	if (r < 0) {
+		t->state = PTRACE_THREAD_GONE;
+		return errno != EINTR;
+	}
+	on_wait_status(t, status);
+	return t->state == PTRACE_THREAD_GONE || let_go(t);
+}
+
+uint32_t ptrace_release(struct ptrace_set *set)
+{
+	uint64_t until = 0;
+	uint32_t left;
+	uint64_t step = STEP_MIN_NS;
+
+	for (;;) {
+		bool dying = false;
+
+		left = 0;
+		for (uint32_t i = 0; i < set->count; i++) {
+			struct ptrace_thread *t = &set->threads[i];
+			bool was_stopped = t->state == PTRACE_THREAD_STOPPED;
+
+			if (let_go(t))
+				continue;
+			left++;
+			dying |= was_stopped;
+		}
+		/* Only a killed thread is worth waiting for: it needs us to be reaped. */
+		if (!left || !dying)
+			break;
+		if (!until)
+			until = clock_now_ns() + REAP_WAIT_NS;
+		if (clock_now_ns() >= until)
+			break;
+		nap(step);
+		step = min_u64(step * 2, STEP_MAX_NS);
+	}
+	for (uint32_t i = 0; i < set->count; i++)
+		set->seen[(uint32_t)set->threads[i].tid / 8] = 0;
+	set->count = set->waiting = set->unlisted = 0;
+	set->refusal = 0;
+	return left;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every thread of one process in a ptrace stop, and out of it again as if nothing had been.
+ *
+ * ptrace belongs to the thread that seized: all functions here but ptrace_set_init() are called on
+ * one thread, the tracer (tracer.h). All memory is the caller's and fixed.
+ */
+#ifndef OOMSNAP_OS_PTRACE_H
+#define OOMSNAP_OS_PTRACE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PTRACE_TID_LIMIT (1U << 22) /* the kernel's PID_MAX_LIMIT */
+#define PTRACE_BITMAP_BYTES (PTRACE_TID_LIMIT / 8)
+
+enum ptrace_thread_state {
+	PTRACE_THREAD_WAITING, /* seized and asked to stop */
+	PTRACE_THREAD_STOPPED, /* registers may be read */
+	PTRACE_THREAD_REFUSED, /* could not be seized */
+	PTRACE_THREAD_GONE,    /* ended */
+	PTRACE_THREAD_STATE_COUNT
+};
+
+struct ptrace_thread {
+	pid_t tid;
+	uint8_t state;	/* enum ptrace_thread_state */
+	uint8_t signal; /* to be delivered when let go; 0 mostly */
+	uint16_t unused;
+};
+
+struct ptrace_set {
+	struct ptrace_thread *threads; /* max entries */
+	uint32_t max;
+	uint32_t count;
+	uint32_t waiting;   /* of them in PTRACE_THREAD_WAITING */
+	uint32_t unlisted;  /* threads beyond max: seen, seized nor written */
+	int refusal;	    /* errno of the last refused SEIZE */
+	uint8_t *seen;	    /* PTRACE_BITMAP_BYTES: which tids are in threads[] */
+	atomic_bool cancel; /* set by another thread: return as soon as possible */
+};
+
+enum ptrace_result {
+	PTRACE_GONE = 1, /* the process has ended */
+	PTRACE_DENIED,	 /* no thread could be seized: no right */
+	PTRACE_BUSY,	 /* no thread could be seized: another tracer holds them */
+	PTRACE_LATE,	 /* some threads did not stop in time; the others have */
+	PTRACE_CANCELLED,
+};
+
+/* threads: room for max entries; seen: PTRACE_BITMAP_BYTES of zeros. Kept for the set's life. */
+void ptrace_set_init(
+	struct ptrace_set *set, struct ptrace_thread *threads, uint32_t max, uint8_t *seen);
+
+/*
+ * PTRACE_SEIZE and PTRACE_INTERRUPT to every thread of the process behind proc_fd, listing again
+ * until no new one appears, and a wait until all stand. deadline_ns (CLOCK_MONOTONIC) bounds the
+ * waiting; patience_ns bounds a time in which no further thread stops. SIGSTOPped and v2-frozen
+ * threads stop like others; those in uninterruptible sleep (vfork, v1 freezer, v1 wait at the
+ * limit) do not, which gives PTRACE_LATE. 0, PTRACE_GONE, PTRACE_DENIED, PTRACE_BUSY, PTRACE_LATE,
+ * PTRACE_CANCELLED or -errno; in every case ptrace_release() must follow.
+ */
+int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint64_t patience_ns);
+
+/*
+ * PTRACE_GETREGSET of a stopped thread. 0 with *ret_len bytes filled, PTRACE_GONE, or -errno
+ * (-EINVAL, -ENODEV: this processor has no such set).
+ */
+int ptrace_registers(pid_t tid, uint32_t type, void *buffer, size_t size, size_t *ret_len);
+
+/*
+ * Lets every thread go: each continues, stays SIGSTOPped or frozen as it was, and gets the one
+ * signal that it may have stopped with; ended ones are reaped, so that the process can be reaped by
+ * its parent. Empties the set. Returns the number of threads that cannot be let go because they
+ * have not stopped yet: the kernel releases those when the tracer thread ends (tracer_renew()).
+ */
+uint32_t ptrace_release(struct ptrace_set *set);
+
+#endif
