@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which pages of a process exist, and their bytes, without making one that did not exist.
+ *
+ * All functions may be called from several threads at once on one struct pages; none allocates.
+ */
+#ifndef OOMSNAP_OS_PAGES_H
+#define OOMSNAP_OS_PAGES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum page_kind {
+	PAGE_PRESENT = 1 << 0, /* in memory: reading it costs the target nothing */
+	PAGE_SWAPPED = 1 << 1, /* reading it brings it back, charged to the target */
+	PAGE_ANON = 1 << 2,    /* not a page of the mapped file (private copy, or no file) */
+};
+
+struct page_run {
+	uint64_t start;
+	uint64_t end;
+	uint32_t kind; /* enum page_kind bits */
+	uint32_t unused;
+};
+
+struct file_identity {
+	uint64_t inode;
+	uint32_t major;
+	uint32_t minor;
+};
+
+enum pages_method {
+	PAGES_SCAN,    /* PAGEMAP_SCAN, Linux 6.7 */
+	PAGES_PAGEMAP, /* /proc/PID/pagemap */
+	PAGES_BLIND,   /* neither may be read: every page of a mapping is taken as present */
+	PAGES_METHOD_COUNT
+};
+
+struct pages {
+	pid_t id;	  /* process or thread whose memory it is */
+	int proc_fd;	  /* the caller's */
+	int pagemap_fd;	  /* -1: PAGES_BLIND */
+	int mem_fd;	  /* -1: no right to open it */
+	int map_files_fd; /* -1: no right to open it */
+	uint64_t page_bytes;
+	enum pages_method method;
+	atomic_uint scan_categories; /* what PAGEMAP_SCAN of this kernel knows; 0: not tried */
+};
+
+/* Opens what may be opened; finds out by trying. proc_fd: proc_open() of id. 0 or -errno. */
+int pages_open(struct pages *p, pid_t id, int proc_fd);
+void pages_close(struct pages *p);
+
+/*
+ * The next runs of existing pages in [start, end) in order, at most max (> 0); neighbours of one
+ * kind are one run. *ret_end is where the search stopped: end, or less when runs[] was full.
+ * PAGES_BLIND gives one run of the whole, PAGE_PRESENT. 0 or -errno (-ESRCH: the process ended).
+ */
+int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *runs, size_t max,
+	size_t *ret_count, uint64_t *ret_end);
+
+/*
+ * Whether any page in [start, end) exists; with anon, any that is PAGE_ANON or PAGE_SWAPPED. A
+ * blind source answers true. 0 or -errno.
+ */
+int pages_any(struct pages *p, uint64_t start, uint64_t end, bool anon, bool *ret);
+
+/*
+ * Reads count runs (which lie in readable mappings) one behind the other into buffer, which holds
+ * the sum of their sizes. Returns the bytes read, a short count where a page cannot be read, or
+ * -errno. process_vm_readv(2).
+ */
+ssize_t pages_read(const struct pages *p, const struct page_run *runs, size_t count, void *buffer);
+
+/*
+ * One page, first as above, then through /proc/PID/mem, which also reads what the program has
+ * protected against reading (on some kernels for the tracer thread only: PROC_MEM_FORCE_PTRACE).
+ * 0, or -errno: -EIO, -EFAULT for a page that cannot be read, -ESRCH when the process has ended.
+ */
+int pages_read_one(const struct pages *p, uint64_t address, void *buffer, size_t size);
+
+/*
+ * The file behind a mapping, opened for reading: through map_files, which works for deleted files
+ * and for memory without a name; else, with path, through the root directory of the process, if
+ * what lies there has this identity. Never a device or a pipe (-ENOTSUP). A file of a server may
+ * hang in open(2): the caller keeps away from those. *ret_fd is the caller's. 0 or -errno.
+ */
+int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const char *path,
+	const struct file_identity *identity, int *ret_fd);
+
+#endif
