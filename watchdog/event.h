@@ -49,6 +49,8 @@
 		"the incident is over; every intervention is undone")                             \
 	X(LOST, "lost", "a9c4996eca6af6d40ff9372f716efdcc", 2,                                    \
 		"the kernel killed the target before its capture was complete")                   \
+	X(KILLED, "killed", "07848285704e4dac8c805102cfeebcb8", 4,                                \
+		"the kernel killed a process of the target after its capture was complete")       \
 	X(OOM_AT_LIMIT, "oom-at-limit", "7b2bf13809415befa3422c106f1ae2ee", 4,                    \
 		"the limit was hit and the shield held")                                          \
 	X(LIMIT_CHANGED, "limit-changed", "ee1fbbe5f38200147e859a95e7c8d8db", 6,                  \

@@ -144,17 +144,18 @@ static void tell_released(const struct target *t)
 		sub_floor(r->released_ns, from_ns) / NS_PER_MS, verdict_name(r->verdict));
 }
 
+/* An OOM kill: a loss, or, once the capture of this incident is over, what was to be expected. */
 static void tell_lost(const struct target *t)
 {
-	struct event_message *m = begin(EVENT_LOST, t);
-	bool inside = engine_in_incident(&t->engine);
+	bool captured = t->engine.captured && t->record.released_ns != 0;
+	struct event_message *m = begin(captured ? EVENT_KILLED : EVENT_LOST, t);
 
 	figures(m, &t->engine);
 	event_field_u64(m, EVENT_FIELD_OOM_KILLS, t->engine.last.oom_kills);
 	event_send(m, "the kernel OOM-killed a process of the target %s",
-		inside				     ? "while it was being captured"
-			: t->record.released_ns != 0 ? "after its last capture had ended"
-						     : "before a capture could begin");
+		captured				 ? "after its capture was complete"
+			: engine_in_incident(&t->engine) ? "while it was being captured"
+							 : "before a capture could begin");
 }
 
 void tell_report(const struct target *t, const struct engine_action *action)

@@ -1,0 +1,184 @@
+#!/usr/bin/env bats
+# The second promise: whatever happens to us, the target is never left worse off.
+#
+# Fault points of the test build stop or kill our own processes at a named place of an incident.
+
+load helpers
+load watch
+
+LIMIT=$((64 << 20))
+WITHIN_MS=100
+
+# held POINT ACTION: a leaking target that stands still, as our process did ACTION at POINT.
+held() {
+	cg_new app 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP
+	OOMSNAP_FAULT="$1=$2" watch_start app --set hold=stop
+	cg_spawn app "$LEAKER" --pattern touch --rate 200
+	wait_event armed
+	wait_until 10 is_stopped "$CG_PID"
+}
+
+# normal_within MS: the target is as it was, that soon.
+normal_within() {
+	local from=${EPOCHREALTIME/./}
+	wait_until 5 is_normal app "$CG_PID" $LIMIT
+	local took_ms=$(((${EPOCHREALTIME/./} - from) / 1000))
+	echo "back to normal after $took_ms ms"
+	# wait_until looks every 20 ms and a look starts processes of its own
+	[ "$took_ms" -le $(($1 + 60)) ]
+}
+
+@test "the watchdog is killed while it holds: released within 100 ms" {
+	held capture-seized stop
+	is_shielded app "$CG_PID"
+	kill -KILL "$WATCH_PID"
+	normal_within $WITHIN_MS
+}
+
+@test "the watchdog is killed at every point of an incident" {
+	local point
+	for point in arm-before shield-noted shield-on trip hold-noted hold-on capture-sent \
+		release-before release-mid released; do
+		cg_new "$point" 64M
+		OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT="$point=kill" \
+			watch_start "$point" --set hold=stop
+		cg_spawn "$point" "$LEAKER" --pattern touch --rate 100 --total 60M
+		wait_until 10 is_gone "$WATCH_PID"
+		wait_until 2 is_normal "$point" "$CG_PID" $LIMIT || {
+			echo "not normal after a death at $point" >&2
+			return 1
+		}
+		wait "$WATCH_PID" || true
+		WATCH_PID=
+		cg_rm "$point"
+	done
+}
+
+@test "the capturer is killed at every point of a capture: released, told, replaced" {
+	local point
+	for point in capture-start capture-seized capture-opened capture-headers capture-pages \
+		capture-copied capture-detached; do
+		cg_new "$point" 64M
+		OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT="$point=kill" \
+			watch_start "$point" --set hold=stop
+		cg_spawn "$point" "$LEAKER" --pattern touch --rate 100 --total 60M
+		wait_event capture-failed
+		wait_event released
+		wait_until 2 is_normal "$point" "$CG_PID" $LIMIT || {
+			echo "not normal after a death at $point" >&2
+			return 1
+		}
+		wait_event capturer-restarted
+		watch_stop
+		cg_rm "$point"
+	done
+}
+
+@test "the guardian is killed: a new one takes over, and it works" {
+	local guardian
+	cg_new app 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP
+	OOMSNAP_FAULT=capture-seized=stop watch_start app --set hold=stop
+	guardian=$(children_named "$WATCH_PID" oomsnap-guard)
+	kill -KILL "$guardian"
+	wait_event guardian-restarted
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M
+	wait_until 10 is_stopped "$CG_PID"
+	wait_event armed
+	kill -KILL "$WATCH_PID"
+	normal_within $WITHIN_MS
+}
+
+@test "watchdog and guardian are killed together: the capturer lets go" {
+	held capture-pages mark
+	local guardian
+	guardian=$(children_named "$WATCH_PID" oomsnap-guard) || true
+	if [ -n "$guardian" ]; then
+		kill -KILL "$WATCH_PID" "$guardian"
+	fi
+	normal_within $WITHIN_MS
+}
+
+@test "all three are killed: the next start puts everything back, and says so" {
+	held capture-seized stop
+	local all
+	all=$(pgrep -P "$WATCH_PID" | tr '\n' ' ')
+	# shellcheck disable=SC2086 # a list
+	kill -KILL "$WATCH_PID" $all
+	wait "$WATCH_PID" || true
+	wait_until 5 is_stopped "$CG_PID"
+	is_shielded app "$CG_PID"
+	watch_start app --dry-run
+	wait_event recovered
+	is_normal app "$CG_PID" $LIMIT
+	watch_stop
+}
+
+@test "a watchdog that hangs with something in force is ended by the guardian" {
+	cg_new app 64M
+	watch_start app
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 50M
+	wait_event armed
+	is_shielded app "$CG_PID"
+	kill -STOP "$WATCH_PID"
+	wait_until 10 is_gone "$WATCH_PID"
+	wait_until 2 is_normal app "$CG_PID" $LIMIT
+}
+
+@test "SIGTERM during a hold: released first, then we end" {
+	held capture-seized stop
+	watch_stop
+	is_normal app "$CG_PID" $LIMIT
+}
+
+@test "a capture that never ends is given up at its deadline" {
+	cg_new app 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-pages=stop \
+		watch_start app --set hold=stop --set deadline=1s
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 60M
+	wait_event capture-failed 1 10
+	wait_event released
+	is_normal app "$CG_PID" $LIMIT
+	wait_event capturer-restarted
+	watch_stop
+}
+
+@test "who was stopped before us stays stopped" {
+	cg_new app 64M
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 59M
+	local leaker=$CG_PID
+	cg_spawn app sleep 1000
+	kill -STOP "$CG_PID"
+	wait_until 5 is_stopped "$CG_PID"
+	watch_start app --set hold=stop
+	wait_event captured
+	is_running "$leaker"
+	is_stopped "$CG_PID"
+	watch_stop
+	is_stopped "$CG_PID"
+}
+
+@test "a process that is traced by somebody else is left to him, and the target goes on" {
+	cg_new app 64M
+	cg_spawn app "$LEAKER" --pattern touch --rate 20 --total 60M
+	gdb -nx -batch -p "$CG_PID" -ex continue > /dev/null 2>&1 < /dev/null 3>&- &
+	local gdb=$!
+	wait_until 10 grep -q "TracerPid:.[1-9]" "/proc/$CG_PID/status"
+	watch_start app
+	wait_event capture-failed 1 30
+	wait_event released
+	[[ $(event_field capture-failed WHY) == *trac* ]]
+	watch_stop
+	kill -INT "$gdb" || true
+	kill -KILL "$CG_PID"
+	wait "$gdb" || true
+}
+
+@test "a target that ends during the hold, cgroup and all" {
+	held capture-seized stop
+	cg_rm app
+	wait_event released
+	wait_event target-gone
+	watch_stop
+}

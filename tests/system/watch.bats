@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# The first promise: a leaking process is caught whole before the OOM killer fires, and given back.
+
+load helpers
+load watch
+
+# captures COUNT LIMIT RATE MIN_BYTES: that many leaks in a row, each captured, checked to the last
+# byte and read by two readers that are not ours; nothing is OOM-killed.
+captures() {
+	local count=$1 limit=$2 rate=$3 min=$4 i core before
+	cg_new app "$limit"
+	watch_start app --set verdict=kill --set cooldown=1ms --set keep=0
+	before=$(cg_oom_kill app)
+	for ((i = 1; i <= count; i++)); do
+		cg_spawn app "$LEAKER" --pattern touch --rate "$rate" --seed "$i"
+		wait_event captured "$i" 30
+		core=$(event_field captured CORE "$i")
+		core_is_whole "$core" "$min"
+		eu-readelf -h -l -n "$core" > "$BATS_TEST_TMPDIR/readelf"
+		grep -q PRSTATUS "$BATS_TEST_TMPDIR/readelf"
+		gdb -nx -batch -ex 'info threads' -ex bt "$LEAKER" "$core" \
+			> "$BATS_TEST_TMPDIR/gdb" 2> /dev/null
+		grep -q '^#0' "$BATS_TEST_TMPDIR/gdb"
+		wait_until 10 is_gone "$CG_PID"
+		rm -rf "$(dirname "$core")"
+	done
+	[ "$(event_count captured)" -eq "$count" ]
+	[ "$(event_count capture-partial)" -eq 0 ]
+	[ "$(event_count lost)" -eq 0 ]
+	[ "$(cg_oom_kill app)" -eq "$before" ]
+	watch_stop
+}
+
+@test "20 captures in a row at 10 MB/s are whole, and nothing is killed" {
+	captures 20 32M 10 $((20 << 20))
+}
+
+@test "20 captures in a row at 1 GB/s are whole, and nothing is killed" {
+	captures 20 128M 1000 $((96 << 20))
+}
+
+@test "20 captures in a row at full speed are whole, and nothing is killed" {
+	captures 20 128M max $((96 << 20))
+}
+
+# bats test_tags=lane:host
+@test "one huge system call runs into the shield and is captured at the limit" {
+	need_lane host
+	local pattern
+	for pattern in populate read; do
+		cg_new "$pattern" 96M
+		watch_start "$pattern" --set verdict=kill
+		cg_spawn "$pattern" "$LEAKER" --pattern "$pattern" --rate max --total 512M
+		wait_event captured 1 30
+		[ "$(event_field captured HEADROOM_HOLD_BYTES)" -ge 0 ]
+		[ "$(cg_oom_kill "$pattern")" -eq 0 ]
+		core_is_whole "$(event_field captured CORE)" 0
+		watch_stop
+		cg_rm "$pattern"
+	done
+}
+
+@test "verdict resume: the process runs on, unharmed, with its old limit" {
+	cg_new app 64M
+	watch_start app
+	cg_spawn app "$LEAKER" --pattern touch --rate max --total 60M
+	wait_event captured
+	is_normal app "$CG_PID" $((64 << 20))
+	[ "$(event_field released VERDICT)" = resume ]
+	core_is_whole "$(event_field captured CORE)" $((48 << 20))
+	watch_stop
+	is_normal app "$CG_PID" $((64 << 20))
+}
+
+@test "verdict oom: the kernel has the last word, after the capture" {
+	cg_new app 64M
+	watch_start app --set verdict=oom
+	cg_spawn app "$LEAKER" --pattern touch --rate max
+	wait_event captured
+	wait_until 10 is_gone "$CG_PID"
+	[ "$(cg_oom_kill app)" -eq 1 ]
+	core_is_whole "$(event_field captured CORE)" $((48 << 20))
+	wait_event killed
+	[ "$(event_count lost)" -eq 0 ]
+	watch_stop
+}
+
+@test "each way of holding works alone" {
+	local method
+	for method in freeze stop ptrace; do
+		cg_new "$method" 64M
+		watch_start "$method" --set hold="$method" --set verdict=kill
+		cg_spawn "$method" "$LEAKER" --pattern threads --threads 3 --rate 500
+		wait_event captured
+		core_is_whole "$(event_field captured CORE)" $((40 << 20))
+		[ "$(cg_oom_kill "$method")" -eq 0 ]
+		if [ "$method" != freeze ] || [ "$CG_VERSION" -eq 2 ]; then
+			[ "$(event_field held HOLD)" = "$method" ]
+		fi
+		watch_stop
+		cg_rm "$method"
+	done
+}
+
+@test "the parent's lower limit is the one that counts" {
+	cg_new pod 64M
+	cg_new pod/app 512M
+	watch_start pod/app --set verdict=kill
+	[ "$(event_field guarantee LIMIT_BYTES)" -eq $((64 << 20)) ]
+	cg_spawn pod/app "$LEAKER" --pattern touch --rate 500
+	wait_event captured
+	[ "$(event_field tripped LIMIT_BYTES)" -eq $((64 << 20)) ]
+	[ "$(cg_oom_kill pod/app)" -eq 0 ]
+	watch_stop
+}
+
+@test "a limit that changes while we watch is followed" {
+	cg_new app 256M
+	watch_start app --set verdict=kill
+	cg_spawn app "$LEAKER" --pattern touch --rate 20
+	cg_limit app 48M
+	wait_event limit-changed
+	wait_event captured
+	[ "$(event_field tripped LIMIT_BYTES)" -eq $((48 << 20)) ]
+	watch_stop
+}
+
+@test "page cache is no leak" {
+	cg_new app 64M
+	watch_start app
+	cg_spawn app "$LEAKER" --pattern filecache --rate max --total 256M --hold yes --dir /var/tmp
+	wait_until 20 grep -q . <(sleep 2; echo)
+	[ "$(event_count tripped)" -eq 0 ]
+	is_running "$CG_PID"
+	watch_stop
+}
+
+@test "dry run decides and touches nothing" {
+	cg_new app 64M
+	watch_start app --dry-run
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 60M
+	wait_event tripped
+	wait_event released
+	is_normal app "$CG_PID" $((64 << 20))
+	[ -z "$(ls -A "$DUMPS" 2> /dev/null)" ]
+	watch_stop
+}
+
+@test "a target that is not there yet is found when it comes, and again after it went" {
+	local dir
+	cg_new other 64M
+	dir=$(cg_path late)
+	: > "$EVENTS"
+	"$OOMSNAP" watch --json --runtime-dir "$RUNTIME" --set directory="$DUMPS" \
+		--cgroup "$dir" < /dev/null 2> "$EVENTS" 3>&- &
+	WATCH_PID=$!
+	wait_event started
+	cg_new late 64M
+	wait_event target-found
+	cg_rm late
+	wait_event target-gone
+	cg_new late 64M
+	wait_event target-found 2
+	watch_stop
+}
