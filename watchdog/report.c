@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Writes the reports into a bundle. See report.h.
+ *
+ * Runs when the target is long released, so it may allocate: a buffer of REPORT_BYTES_MAX, of which
+ * only what is used gets touched. The core is read back through core_view.c, so that what a report
+ * says about threads and mappings is what a debugger will find. A report that would not fit is not
+ * written at all: half of one is neither JSON nor HTML.
+ */
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "os/fd.h"
+
+#define REPORT_BYTES_MAX (16ULL << 20) /* 1,024 threads and points and 48 mappings take ~1 MiB */
+#define WHY_MAX 256
+
+static int write_file(int dir_fd, const char *name, const struct str *s)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (s->cut)
+		return -E2BIG;
+	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = fd_write_all(fd, s->text, s->len);
+	if (r)
+		(void)unlinkat(dir_fd, name, 0); /* half a report would mislead */
+	return r;
+}
+
+int report_write(int bundle_fd, const struct report *report)
+{
+	struct str s;
+	int html;
+	int json;
+	char *memory = mmap(NULL, REPORT_BYTES_MAX, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	str_init(&s, memory, REPORT_BYTES_MAX);
+	report_json(&s, report);
+	json = write_file(bundle_fd, REPORT_JSON_NAME, &s);
+	str_init(&s, memory, REPORT_BYTES_MAX);
+	report_html(&s, report);
+	html = write_file(bundle_fd, REPORT_HTML_NAME, &s);
+	(void)munmap(memory, REPORT_BYTES_MAX);
+	return json ? json : html;
+}
+
+int report_write_bundle(int bundle_fd, const struct capture_request *request,
+	const struct capture_result *result, const struct incident_record *record,
+	const struct history *history, const char *why)
+{
+	struct report report = {
+		.request = request,
+		.result = result,
+		.record = record,
+		.history = history,
+		.why = why,
+		.wall_offset_ns = report_wall_offset_ns(),
+	};
+	const char *name = request->compress == COMPRESS_ZSTD ? "core.zst" : "core";
+	_cleanup_close_ int fd = openat(bundle_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct core_view *view = calloc(1, sizeof(*view));
+	char unread[WHY_MAX];
+	int r;
+
+	if (fd >= 0 && view && core_view_open(fd, view, unread, sizeof(unread)) == 0)
+		report.view = view;
+	r = report_write(bundle_fd, &report);
+	if (report.view)
+		core_view_close(view);
+	free(view);
+	return r;
+}
+
+int64_t report_wall_offset_ns(void)
+{
+	struct timespec mono;
+	struct timespec wall;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &mono); /* cannot fail for these clocks */
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	return (wall.tv_sec - mono.tv_sec) * (int64_t)NS_PER_S + (wall.tv_nsec - mono.tv_nsec);
+}
