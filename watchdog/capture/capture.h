@@ -171,6 +171,15 @@ int capture_add_file(struct capture *c, const char *name, const void *bytes, siz
  */
 int capture_finish(struct capture *c, struct capture_result *ret);
 
+/*
+ * Clears up in the directory of capture_set_directory(): deletes the oldest finished bundles of
+ * target until at most keep are left (0: no bound) and all bundles there together take at most
+ * max_use_bytes, but never its newest; and what dead writers left of it, once there is a newer
+ * finished bundle. Only names of our own pattern, no symbolic link followed. Allocates: never while
+ * a target is held. 0 or the first -errno met, having gone on with the rest; 0 in output mode.
+ */
+int capture_clear_up(struct capture *c, const char *target, uint32_t keep, uint64_t max_use_bytes);
+
 /* Removes what capture_run() left (the caller decided against it). Idempotent. */
 void capture_discard(struct capture *c);
 

@@ -215,3 +215,10 @@ int capture_retain(int directory_fd, const char *target, uint32_t keep, uint64_t
 	free(partial.items);
 	return error;
 }
+
+int capture_clear_up(struct capture *c, const char *target, uint32_t keep, uint64_t max_use_bytes)
+{
+	if (c->place.output_mode || c->place.parent_fd < 0)
+		return 0;
+	return capture_retain(c->place.parent_fd, target, keep, max_use_bytes);
+}

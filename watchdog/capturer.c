@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The capturer process. See capturer.h for the messages.
+ *
+ * It is forked by the watchdog long before it is needed, allocates and locks everything then, drops
+ * every descriptor that is not its business, and waits. A request runs one capture with the same
+ * code as `oomsnap dump`; at the moments that matter the callback tells the watchdog. When ptrace
+ * has let go the watchdog may release the target, while the core is still on its way to the disk
+ * here; the reports are written last, from the incident's record.
+ *
+ * The watchdog's death is looked for between two chunks of the copy, by its pidfd and by the end of
+ * the socket. Then copying ends at once, whatever is missing: a target that nobody looks after must
+ * run again (promise 2 of the design). If the guardian is dead as well, its work is done here. What
+ * had been copied is finished under the name of an orphan and says that it is partial. Signals that
+ * end services are ignored: who stops the watchdog stops us through it, after our file is whole.
+ *
+ * A capture that crashes this process or overruns its deadline loses its own file only: the kernel
+ * detaches what a dead tracer held, and the watchdog forks a new capturer.
+ *
+ * Limits: the record is waited for RECORD_WAIT_MS, then the bundle is finished without it.
+ */
+#include "capturer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "base/str.h"
+#include "cgroup_files.h"
+#include "core/history.h"
+#include "guardian.h"
+#include "os/cgroup.h"
+#include "os/ledger.h"
+#include "report.h"
+
+#define RECORD_WAIT_MS 120000 /* of the slowest verdict: a hold, a lease and their timeouts */
+#define PROCESS_NAME "oomsnap-capture"
+
+/* All of it static: nothing is allocated after the start, and it is too large for the stack. */
+static struct capturer {
+	const struct capturer_setup *setup;
+	struct capture *capture;
+	struct capturer_message in; /* the request, then the record */
+	struct capturer_message out;
+	struct capture_request request;
+	struct capture_result result;
+	struct incident_record record;
+	char cgroup[TARGET_PATH_MAX]; /* of the process; "": unknown */
+	char why[CAPTURER_WHY_MAX];
+	uint32_t incident;
+	uint32_t target_index;
+	bool let_go;   /* ptrace holds nothing any more */
+	bool orphaned; /* the watchdog is gone */
+} me;
+
+/* --- who is alive -------------------------------------------------------------------------- */
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return fd >= 0 && poll(&p, 1, 0) > 0 && p.revents;
+}
+
+/* Whether the watchdog has died or let go of us; remembered. */
+static bool orphaned(void)
+{
+	struct pollfd p = {.fd = me.setup->socket, .events = 0};
+
+	if (!me.orphaned)
+		me.orphaned = is_readable(me.setup->watchdog_pidfd) ||
+			(poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)));
+	return me.orphaned;
+}
+
+/* The guardian's work, where it cannot do it itself. Idempotent. */
+static void stand_in_for_guardian(void)
+{
+	bool watchdog_dead = is_readable(me.setup->watchdog_pidfd);
+	bool guardian_dead = me.setup->guardian_pidfd < 0 || is_readable(me.setup->guardian_pidfd);
+
+	if (watchdog_dead && guardian_dead)
+		guardian_undo(me.setup->ledger);
+}
+
+/* --- telling ------------------------------------------------------------------------------- */
+
+static void tell(enum capturer_message_kind kind, const struct capture_result *result)
+{
+	memset(&me.out, 0, sizeof(me.out));
+	me.out.kind = kind;
+	me.out.incident = me.incident;
+	me.out.target_index = me.target_index;
+	me.out.result = *result;
+	(void)str_copy(me.out.why, sizeof(me.out.why), me.why); /* the same size */
+	/* A full socket is a hung watchdog, a closed one a dead one: both end by its pidfd. */
+	(void)send(me.setup->socket, &me.out, sizeof(me.out), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void let_go(void)
+{
+	if (me.let_go)
+		return;
+	me.let_go = true;
+	ledger_set_tracing(me.setup->ledger, me.setup->place, false);
+	if (orphaned())
+		stand_in_for_guardian();
+}
+
+static bool on_moment(void *user, enum capture_moment moment, const struct capture_result *result)
+{
+	(void)user;
+	switch (moment) {
+	case CAPTURE_SEIZED:
+		tell(CAPTURER_SEIZED, result);
+		break;
+	case CAPTURE_COPIED:
+		if (me.cgroup[0])
+			cgroup_files_add(me.capture, me.cgroup);
+		break;
+	case CAPTURE_DETACHED:
+		let_go();
+		tell(CAPTURER_COPIED, result);
+		break;
+	case CAPTURE_PROGRESS:
+		break;
+	}
+	return !orphaned();
+}
+
+/* --- one exchange -------------------------------------------------------------------------- */
+
+/* Copies the request out of the message and runs it. 0 or a positive enum capture_status. */
+static int run_request(void)
+{
+	const struct capturer_message *in = &me.in;
+	int r;
+
+	me.request = in->request;
+	me.incident = in->incident;
+	me.target_index = in->target_index;
+	me.let_go = false;
+	me.why[0] = '\0';
+	memset(&me.result, 0, sizeof(me.result));
+	memset(&me.record, 0, sizeof(me.record));
+	me.result.pid = in->request.pid;
+	FAULT_POINT(CAPTURE_START);
+	r = capture_set_directory(
+		me.capture, in->directory, in->allow_memory, me.why, sizeof(me.why));
+	if (r)
+		return r;
+	if (cgroup_of_pid(in->request.pid, me.cgroup, sizeof(me.cgroup)) != 0)
+		me.cgroup[0] = '\0';
+	ledger_set_tracing(me.setup->ledger, me.setup->place, true);
+	r = capture_run(
+		me.capture, &me.request, on_moment, NULL, &me.result, me.why, sizeof(me.why));
+	let_go();
+	return r;
+}
+
+/* What can be said about the incident when nobody sends its record. */
+static void orphan_record(void)
+{
+	struct incident_record *record = &me.record;
+
+	memset(record, 0, sizeof(*record));
+	(void)str_copy(record->target, sizeof(record->target), me.request.target); /* same size */
+	(void)str_copy(record->cgroup, sizeof(record->cgroup), me.cgroup);
+	record->incident = me.incident;
+	record->orphaned = true;
+	record->hold = HOLD_PTRACE;
+	record->limit_bytes = SIZE_UNLIMITED;
+	record->headroom_trip_bytes = SIZE_UNLIMITED;
+	record->headroom_hold_bytes = SIZE_UNLIMITED;
+	record->headroom_end_bytes = SIZE_UNLIMITED;
+	record->held_ns = me.result.seized_ns;
+	record->released_ns = me.result.detached_ns;
+}
+
+/* Waits for a message of this kind. False when the watchdog is gone or the time is up. */
+static bool wait_message(enum capturer_message_kind kind, int timeout_ms)
+{
+	struct pollfd p[2] = {
+		{.fd = me.setup->socket, .events = POLLIN},
+		{.fd = me.setup->watchdog_pidfd, .events = POLLIN},
+	};
+
+	for (;;) {
+		ssize_t n;
+		int r = poll(p, ARRAY_LEN(p), timeout_ms);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return false;
+		/* A message that was sent before the death is still good. */
+		n = recv(me.setup->socket, &me.in, sizeof(me.in), MSG_DONTWAIT);
+		if (n == (ssize_t)sizeof(me.in) && me.in.kind == (uint32_t)kind)
+			return true;
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || p[1].revents) {
+			me.orphaned = true;
+			return false;
+		}
+	}
+}
+
+/* Reports, final name, clearing up. Says DONE, or FAILED with the bundle left as .partial. */
+static void finish(void)
+{
+	const struct history *history =
+		me.setup->histories ? &me.setup->histories[me.target_index] : NULL;
+	int r;
+
+	FAULT_POINT(CAPTURE_SYNC);
+	/* A report that cannot be written (a full disk) does not cost the core. */
+	(void)report_write_bundle(capture_bundle_fd(me.capture), &me.request, &me.result,
+		&me.record, history, me.why);
+	r = capture_finish(me.capture, &me.result);
+	if (r) {
+		struct str s;
+
+		me.result.error = r;
+		str_init(&s, me.why, sizeof(me.why));
+		(void)str_addf(&s, "%s: cannot bring it under its final name: %s", me.result.path,
+			strerrordesc_np(-r));
+	}
+	tell(r ? CAPTURER_FAILED : CAPTURER_DONE, &me.result);
+	if (r == 0)
+		(void)capture_clear_up(me.capture, me.request.target, me.request.keep,
+			me.request.max_bytes); /* what stays is tried again next time */
+}
+
+static void on_request(void)
+{
+	int r = run_request();
+
+	if (r) {
+		if (me.result.status == CAPTURE_OK)
+			me.result.status = r > 0 ? (enum capture_status)r : CAPTURE_FAILED;
+		tell(CAPTURER_FAILED, &me.result);
+		return;
+	}
+	tell(CAPTURER_DURABLE, &me.result);
+	if (wait_message(CAPTURER_RECORD, RECORD_WAIT_MS) && me.in.incident == me.incident)
+		me.record = me.in.record;
+	else
+		orphan_record();
+	finish();
+}
+
+/* --- birth --------------------------------------------------------------------------------- */
+
+/* Closes everything but standard error, the socket, the pidfds and the ledger. */
+static void keep_descriptors(const struct capturer_setup *setup)
+{
+	int keep[] = {STDERR_FILENO, setup->socket, setup->watchdog_pidfd, setup->guardian_pidfd,
+		setup->ledger->fd};
+	int from = 0;
+
+	for (;;) {
+		int next = INT_MAX;
+
+		for (size_t i = 0; i < ARRAY_LEN(keep); i++)
+			if (keep[i] >= from && keep[i] < next)
+				next = keep[i];
+		if (next > from)
+			(void)close_range((unsigned int)from, (unsigned int)(next - 1), 0);
+		if (next == INT_MAX)
+			return;
+		from = next + 1;
+	}
+}
+
+static void reset_signals(void)
+{
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};
+	struct sigaction action = {.sa_handler = SIG_IGN};
+	sigset_t none;
+
+	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+		(void)sigaction(ignored[i], &action, NULL); /* cannot fail for these */
+	action.sa_handler = SIG_DFL;
+	(void)sigaction(SIGCHLD, &action, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* the watchdog reads its own by signalfd */
+}
+
+_Noreturn void capturer_main(const struct capturer_setup *setup)
+{
+	int r;
+
+	me.setup = setup;
+	(void)prctl(PR_SET_NAME, PROCESS_NAME, 0, 0, 0);
+	reset_signals();
+	keep_descriptors(setup);
+	r = capture_new(&capture_limits_default, &me.capture);
+	if (r < 0)
+		_exit(1); /* the watchdog sees its death and says so */
+	/* Without the right to lock, it works as long as nobody swaps us out. MCL_FUTURE would pull
+	 * whole cores into memory when they are mapped for the reports. */
+	(void)mlockall(MCL_CURRENT);
+	while (wait_message(CAPTURER_REQUEST, -1)) {
+		on_request();
+		if (orphaned())
+			break;
+	}
+	stand_in_for_guardian();
+	_exit(0);
+}
