@@ -23,6 +23,9 @@ extern const uint16_t arch_elf_machine; /* EM_* */
 extern const struct arch_regset arch_regsets[];
 extern const size_t arch_regset_count; /* <= ARCH_REGSETS_MAX */
 
+/* The stack pointer among the general registers. */
+uint64_t arch_stack_pointer(const elf_gregset_t *regs);
+
 /* Writes the only two registers that are known of a thread that ptrace could not stop. */
 void arch_set_where(elf_gregset_t *regs, uint64_t sp, uint64_t pc);
 

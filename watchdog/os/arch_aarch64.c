@@ -35,6 +35,14 @@ const struct arch_regset arch_regsets[] = {
 };
 const size_t arch_regset_count = sizeof(arch_regsets) / sizeof(arch_regsets[0]);
 
+uint64_t arch_stack_pointer(const elf_gregset_t *regs)
+{
+	struct user_regs_struct r;
+
+	memcpy(&r, regs, sizeof(r));
+	return r.sp;
+}
+
 void arch_set_where(elf_gregset_t *regs, uint64_t sp, uint64_t pc)
 {
 	struct user_regs_struct r;

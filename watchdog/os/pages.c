@@ -239,7 +239,7 @@ int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *r
 	return 0;
 }
 
-int pages_any(struct pages *p, uint64_t start, uint64_t end, bool anon, bool *ret)
+int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_t *ret)
 {
 	struct scan_region region;
 	struct scan_arg arg = {.start = start,
@@ -254,19 +254,22 @@ int pages_any(struct pages *p, uint64_t start, uint64_t end, bool anon, bool *re
 
 		if (n < 0)
 			return n;
-		*ret = n > 0;
+		*ret = n > 0 ? region.start : end;
 		return 0;
 	}
-	*ret = false;
-	while (start < end && !*ret) {
+	while (start < end) {
 		size_t count;
 		int r = pages_scan(p, start, end, runs, ARRAY_LEN(runs), &count, &start);
 
 		if (r)
 			return r;
 		for (size_t i = 0; i < count; i++)
-			*ret |= !anon || runs[i].kind & (PAGE_ANON | PAGE_SWAPPED);
+			if (!anon || runs[i].kind & (PAGE_ANON | PAGE_SWAPPED)) {
+				*ret = runs[i].start;
+				return 0;
+			}
 	}
+	*ret = end;
 	return 0;
 }
 

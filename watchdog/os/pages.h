@@ -63,10 +63,10 @@ int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *r
 	size_t *ret_count, uint64_t *ret_end);
 
 /*
- * Whether any page in [start, end) exists; with anon, any that is PAGE_ANON or PAGE_SWAPPED. A
- * blind source answers true. 0 or -errno.
+ * The first existing page in [start, end), or end; with anon, the first that is PAGE_ANON or
+ * PAGE_SWAPPED. A blind source answers start. 0 or -errno.
  */
-int pages_any(struct pages *p, uint64_t start, uint64_t end, bool anon, bool *ret);
+int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_t *ret);
 
 /*
  * Reads count runs (which lie in readable mappings) one behind the other into buffer, which holds
