@@ -51,6 +51,9 @@ void report_html(struct str *s, const struct report *report);
 /* Appends one object on one line: the capture alone, for `dump --json`. */
 void report_json_capture(struct str *s, const struct report *report);
 
+/* Appends one object about a core alone, for `inspect --json`. */
+void report_json_view(struct str *s, const char *path, const struct core_view *view);
+
 /* The words for enum capture_missing bits: "deadline", "space", ...; NULL beyond the last. */
 const char *report_missing_name(uint32_t bit_number);
 /* The same as a sentence's part: "the deadline passed", ... */

@@ -292,6 +292,37 @@ static void put_mappings(struct str *s, const struct core_view *view)
 	(void)str_add(s, "]\n");
 }
 
+void report_json_view(struct str *s, const char *path, const struct core_view *view)
+{
+	(void)str_add_char(s, '{');
+	put_u64(s, "version", REPORT_VERSION);
+	put_str(s, "core", path);
+	put_bool(s, "complete", core_view_complete(view));
+	put_bool(s, "written_by_oomsnap", view->ours);
+	put_bool(s, "finished", view->finished);
+	put_missing(s, view->missing);
+	put_bool(s, "compressed", view->compressed);
+	put_i64(s, "machine", view->elf.machine);
+	if (view->has_process) {
+		put_i64(s, "pid", view->process.pid);
+		put_u64(s, "uid", view->process.uid);
+		put_u64(s, "gid", view->process.gid);
+		put_str(s, "comm", view->process.comm);
+		put_str(s, "command_line_begin", view->process.args);
+	}
+	put_u64(s, "mappings", view->elf.segments);
+	put_u64(s, "memory_bytes", view->memory_bytes);
+	put_u64(s, "written_bytes", view->written_bytes);
+	put_u64(s, "absent_bytes", view->absent_bytes);
+	put_u64(s, "core_bytes", view->elf.file_len);
+	put_u64(s, "file_bytes", view->disk_bytes);
+	put_u64(s, "threads_without_registers", view->threads_without_registers);
+	(void)str_add(s, ",\n");
+	put_threads(s, view);
+	put_mappings(s, view);
+	(void)str_add(s, "}\n");
+}
+
 void report_json(struct str *s, const struct report *r)
 {
 	(void)str_add_char(s, '{');
