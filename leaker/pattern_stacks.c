@@ -10,13 +10,12 @@
 #include "leak.h"
 #include "log.h"
 
-#include <alloca.h>
 #include <string.h>
 
 static void stack_work(struct leak *leak, uint64_t bytes)
 {
 	/* The stack was made for it: workers_spawn() was asked for this many bytes and more. */
-	unsigned char *part = alloca(bytes);
+	unsigned char *part = __builtin_alloca(bytes);
 
 	leak_fill(leak, leak_publish(leak, part, bytes, MANIFEST_STACK, MANIFEST_DIRTY), part,
 		bytes, false);
@@ -26,12 +25,11 @@ static void stack_work(struct leak *leak, uint64_t bytes)
 enum pattern_result pattern_stacks(struct leak *leak)
 {
 	enum pattern_result result = PATTERN_DONE;
-	uint64_t bytes;
 
 	for (unsigned i = 0; i < leak->plan.threads; i++) {
+		uint64_t bytes = leak_claim(leak, leak->plan.chunk_bytes);
 		int r;
 
-		bytes = leak_claim(leak, leak->plan.chunk_bytes);
 		if (bytes == 0 || !leak_pace(leak, bytes))
 			break;
 		r = workers_spawn(&leak->workers, leak, stack_work, bytes, bytes);

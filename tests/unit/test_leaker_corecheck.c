@@ -8,7 +8,7 @@
  */
 #define main corecheck_main
 int corecheck_main(int argc, char *argv[]);
-#include "../tool/corecheck.c"
+#include "../tool/corecheck.c" // NOLINT(bugprone-suspicious-include): a program has no header
 #undef main
 
 #include <setjmp.h>
@@ -182,13 +182,17 @@ static int write_core(const struct fake *f, char ret_path[64])
 /* Runs corecheck CORE EXTRA... in a child; `output` has what it said. Its exit code. */
 static int run_program(const char *path, const char *extra, const char *extra_value)
 {
-	char *argv[] = {(char[]){"corecheck"}, (char *)(uintptr_t)path, (char *)(uintptr_t)extra,
-		(char *)(uintptr_t)extra_value, NULL};
+	char name[] = "corecheck", file[64], option[32] = "", value[32] = "";
+	char *argv[] = {name, file, option, value, NULL};
 	int argc = extra_value ? 4 : extra ? 3 : 2;
 	int said = memfd_create("output", MFD_CLOEXEC), status;
 	ssize_t len;
 	pid_t pid;
 
+	(void)snprintf(file, sizeof(file), "%s", path);
+	(void)snprintf(option, sizeof(option), "%s", extra ? extra : "");
+	(void)snprintf(value, sizeof(value), "%s", extra_value ? extra_value : "");
+	argv[argc] = NULL;
 	assert_true(said >= 0);
 	(void)fflush(NULL);
 	pid = fork();

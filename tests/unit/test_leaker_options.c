@@ -18,13 +18,13 @@ static char error[OPTIONS_ERROR_BYTES];
 /* Parses "leaker ARGS", the arguments being separated by single blanks. */
 static enum options_result parse(const char *args, struct options *o)
 {
-	static char words[512];
+	static char words[512]; /* options borrow from it */
 	char *argv[ARGS_MAX + 2] = {(char[]){"leaker"}};
 	int argc = 1;
 	char *save;
 
 	assert_true(strlen(args) < sizeof(words));
-	strcpy(words, args);
+	(void)snprintf(words, sizeof(words), "%s", args);
 	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
 		assert_true(argc <= ARGS_MAX);
 		argv[argc++] = w;

@@ -51,7 +51,7 @@ static void test_lateness_does_not_add_up(void **state)
 	(void)pace_take(&pace, SIZE_MB, now);
 	for (int i = 0; i < 50; i++)
 		now += pace_take(&pace, SIZE_MB, now) + 3 * MS;
-	assert_int_equal(now, START + 50 * 100 * MS + 3 * MS);
+	assert_int_equal(now, START + UINT64_C(50) * 100 * MS + 3 * MS);
 }
 
 /* Stopped for 30 s: it goes on at its rate, with no burst. */

@@ -81,6 +81,12 @@ static void start(struct fixture *f, const char *pattern, uint64_t total_bytes, 
 	assert_int_equal(leak_start(&f->leak, &plan, UINT64_MAX), LEAK_OK);
 }
 
+/* The memory of an entry: it is this process's own. */
+static void *memory_of(const struct manifest_entry *e)
+{
+	return (void *)(uintptr_t)e->address; // NOLINT(performance-no-int-to-ptr)
+}
+
 /* Judges every entry against the memory itself. The number of bytes that were right. */
 static uint64_t verify(const struct leak *leak)
 {
@@ -89,11 +95,10 @@ static uint64_t verify(const struct leak *leak)
 
 	for (uint64_t i = 0; i < m->header->count; i++) {
 		const struct manifest_entry *e = &m->entries[i];
-		const void *memory = (const void *)(uintptr_t)e->address;
 		size_t first = 0;
 
 		assert_true(e->filled <= e->length);
-		if (fill_check(SEED, e->address, memory, e->filled, FILL_EXACT, &first) != 0)
+		if (fill_check(SEED, e->address, memory_of(e), e->filled, FILL_EXACT, &first) != 0)
 			fail_msg("entry %llu is wrong at %zu", (unsigned long long)i, first);
 		bytes += e->filled;
 	}
@@ -122,7 +127,7 @@ static void free_and_verify(struct fixture *f)
 			continue;
 		/* nothing maps memory between the release and here, so the addresses must be free
 		 */
-		assert_int_equal(mincore((void *)(uintptr_t)e->address, 4096, &resident), -1);
+		assert_int_equal(mincore(memory_of(e), 4096, &resident), -1);
 		assert_int_equal(errno, ENOMEM);
 	}
 }
@@ -181,7 +186,7 @@ static void test_memfd_holes(void **state)
 			continue;
 		holes++;
 		assert_int_equal(e->length, SIZE_MB);
-		assert_int_equal(mincore((void *)(uintptr_t)e->address, e->length, resident), 0);
+		assert_int_equal(mincore(memory_of(e), e->length, resident), 0);
 		for (size_t page = 0; page < sizeof(resident); page++)
 			assert_int_equal(resident[page] & 1, 0);
 	}
@@ -205,7 +210,8 @@ static void test_vmas_do_not_merge(void **state)
 	for (int c; (c = fgetc(maps)) != EOF;)
 		after += c == '\n';
 	(void)fclose(maps);
-	assert_true(after - before >= TOTAL_BYTES / 4096 - 1);
+	/* the first and the last page may have merged with what lies beside the area */
+	assert_true(after - before >= TOTAL_BYTES / 4096 - 2);
 	free_and_verify(f);
 }
 
@@ -229,7 +235,7 @@ static void test_threads_stay(void **state)
 {
 	struct fixture *f = *state;
 
-	start(f, "stacks", 40 * 65536, 40);
+	start(f, "stacks", UINT64_C(40) * 65536, 40);
 	wait_for_end(f);
 	assert_true(count_threads() >= 40);
 	assert_int_equal(verify(&f->leak), 40 * 65536);
