@@ -85,6 +85,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CHECK_BIN := $(UNIT:%=$(OUT)/unit/%) $(PROP:%=$(OUT)/prop/%) $(SIM:%=$(OUT)/sim/%) \
 	$(FAULT:%=$(OUT)/fault/%)
 TOOL_BIN := $(TOOL:%=$(OUT)/tool/%)
+PRELOAD_BIN := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(sort $(wildcard tests/preload/*.c)))
 
 .PHONY: all deps deps-test demo test check bench lint format fuzz asan image install clean help \
 	test-host test-vm test-programs man-lint layers static
@@ -128,7 +129,7 @@ $(BUILD)/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(if $(filter aarch64,$(ARCH)),arm64,x86) -O2 -g -Wall \
 		-Werror -Ibpf -I. -c -o $@ $<
 $(BUILD)/gen/%.skel.h: $(BUILD)/gen/%.bpf.o
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
 .SECONDARY: $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/gen/%.bpf.o)
 
 # --- tests -------------------------------------------------------------------------------------
@@ -153,11 +154,19 @@ $(OUT)/fault/%: $(OBJ)/tests/fault/%.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
+$(OUT)/tool/tripwire: $(OBJ)/tests/tool/tripwire.o $(WATCHDOG_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LIBS)
 $(OUT)/tool/%: $(OBJ)/tests/tool/%.o $(LEAKER_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LEAKER_LIBS) -ldl
-test-programs: $(CHECK_BIN) $(TOOL_BIN)
+# Preloaded libraries interpose libc, so they are built without sanitizers and hardening.
+$(OUT)/preload/%.so: tests/preload/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g -fPIC -shared -Wall -Wextra -Werror -o $@ $< -ldl
+test-programs: $(CHECK_BIN) $(TOOL_BIN) $(PRELOAD_BIN)
 
 check: deps all test-programs
 	@tests/run check "$(OUT)" "$(T)"

@@ -1,0 +1,43 @@
+#!/usr/bin/env bats
+# The third promise: between trip and release we take nothing: no allocation, no fork, no exec. And
+# the memory that we hold is there, locked, before.
+
+load helpers
+load watch
+
+@test "from trip to release nothing is allocated, forked or exec'd" {
+	local fd points=/var/tmp/$CG_PREFIX-points
+	cg_new app 64M
+	exec {fd}> "$points"
+	LD_PRELOAD=$BUILD/preload/calm.so OOMSNAP_FAULT_FD=$fd \
+		OOMSNAP_FAULT=trip=mark,capture-start=mark,capture-sync=mark,released=mark \
+		OOMSNAP_WATCH=$TEST_OOMSNAP watch_start app --set cooldown=1ms
+	cg_spawn app "$LEAKER" --pattern threads --threads 2 --rate 200 --total 60M
+	wait_event captured 2
+	watch_stop
+	exec {fd}>&-
+	cat "$points"
+	# Both windows were open and closed at least twice, and nothing was counted in them.
+	[ "$(grep -c '^calm [0-9]* watchdog ' "$points")" -ge 2 ]
+	[ "$(grep -c '^calm [0-9]* capturer ' "$points")" -ge 2 ]
+	run ! grep -v 'allocations 0 mappings 0 forks 0 execs 0$' <(grep '^calm ' "$points")
+	rm -f "$points"
+}
+
+@test "our memory is locked, and does not grow from one capture to the next" {
+	local pid before after i
+	cg_new app 64M
+	watch_start app --set cooldown=1ms
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M
+	wait_event captured 1
+	for pid in "$WATCH_PID" $(pgrep -P "$WATCH_PID"); do
+		[ "$(awk '$1 == "VmLck:" {print $2}' "/proc/$pid/status")" -gt 0 ]
+	done
+	pid=$(children_named "$WATCH_PID" oomsnap-capture)
+	before=$(awk '$1 == "VmRSS:" {print $2}' "/proc/$WATCH_PID/status" "/proc/$pid/status")
+	wait_event captured 6 60
+	after=$(awk '$1 == "VmRSS:" {print $2}' "/proc/$WATCH_PID/status" "/proc/$pid/status")
+	echo "before $before after $after"
+	[ "$before" = "$after" ]
+	watch_stop
+}
