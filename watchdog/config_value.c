@@ -213,26 +213,33 @@ static unsigned char fold(char c)
 	return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
-/* Wagner and Fischer with two rows; both lengths are at most CONFIG_WORD_MAX. */
+/*
+ * Levenshtein's distance, with two neighbours exchanged as one step (the commonest slip), over
+ * three rows of the table; both lengths are at most CONFIG_WORD_MAX.
+ */
 static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-	size_t rows[2][CONFIG_WORD_MAX + 1];
+	size_t rows[3][CONFIG_WORD_MAX + 1];
 
 	for (size_t j = 0; j <= b_len; j++)
 		rows[0][j] = j;
 	for (size_t i = 1; i <= a_len; i++) {
-		const size_t *above = rows[(i - 1) % 2];
-		size_t *row = rows[i % 2];
+		const size_t *before = rows[(i + 1) % 3]; /* row i - 2 */
+		const size_t *above = rows[(i + 2) % 3];  /* row i - 1 */
+		size_t *row = rows[i % 3];
 
 		row[0] = i;
 		for (size_t j = 1; j <= b_len; j++) {
-			size_t replace = above[j - 1] + (fold(a[i - 1]) != fold(b[j - 1]));
-			size_t step = (above[j] < row[j - 1] ? above[j] : row[j - 1]) + 1;
+			size_t best = above[j - 1] + (fold(a[i - 1]) != fold(b[j - 1]));
 
-			row[j] = replace < step ? replace : step;
+			best = min_u64(best, min_u64(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
+				fold(a[i - 2]) == fold(b[j - 1]))
+				best = min_u64(best, before[j - 2] + 1);
+			row[j] = best;
 		}
 	}
-	return rows[a_len % 2][b_len];
+	return rows[a_len % 3][b_len];
 }
 
 const char *config_value_nearest(const char *word, const char *const *names, size_t count)
@@ -251,7 +258,7 @@ const char *config_value_nearest(const char *word, const char *const *names, siz
 		if (len > CONFIG_WORD_MAX)
 			continue;
 		d = distance(word, word_len, names[i], len);
-		if (d < best_distance && d <= max_u64(2, longer / 3) && d < longer) {
+		if (d < best_distance && d <= (longer + 1) / 3) {
 			best = names[i];
 			best_distance = d;
 		}

@@ -51,9 +51,9 @@ void config_value_put_share(struct str *s, uint32_t bp);
 void config_value_put_time(struct str *s, uint64_t ns);
 
 /*
- * The name that a mistyped word is nearest to, by Levenshtein distance over bytes, case ignored:
- * NULL if none is near (more than a third of the longer one, at least 2, would have to change).
- * Words beyond CONFIG_WORD_MAX bytes are near nothing.
+ * The name that a mistyped word is nearest to: the fewest bytes added, removed, replaced or
+ * exchanged with their neighbour, case ignored. NULL if none is near, that is if more than a third
+ * of the longer one would change. Words beyond CONFIG_WORD_MAX bytes are near nothing.
  */
 #define CONFIG_WORD_MAX 48
 const char *config_value_nearest(const char *word, const char *const *names, size_t count);

@@ -639,6 +639,82 @@ static void test_coredump_record(void **state)
 	assert_int_equal(event_coredump(&facts, f->socket), -ENOENT);
 }
 
+/* A file of the tree, terminated; the caller frees it. */
+static char *read_shipped(const char *path)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char *text;
+
+	if (!f)
+		fail_msg("%s: %s (run from the top of the tree)", path, strerror(errno));
+	text = calloc(1, 1 << 17);
+	assert_non_null(text);
+	assert_true(fread(text, 1, (1 << 17) - 1, f) > 0);
+	return text;
+}
+
+/* Every event is in the catalog, with a subject and words on what to do; nothing else is. */
+static void test_catalog(void **state)
+{
+	_cleanup_free_ char *text = read_shipped("conf/oomsnap.catalog");
+	unsigned int entries = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < EVENT_COUNT; i++) {
+		char wanted[64];
+
+		(void)snprintf(wanted, sizeof(wanted),
+			"\n-- %s\nSubject: ", event_message_id((enum event_id)i));
+		if (!strstr(text, wanted))
+			fail_msg("conf/oomsnap.catalog lacks %s (%s)", event_name((enum event_id)i),
+				event_message_id((enum event_id)i));
+	}
+	for (const char *entry = text; (entry = strstr(entry, "\n-- ")); entry += 4, entries++) {
+		char id[33] = "";
+		bool known = false;
+
+		(void)strncat(id, entry + 4, 32);
+		for (unsigned int i = 0; i < EVENT_COUNT; i++)
+			known |= strcmp(id, event_message_id((enum event_id)i)) == 0;
+		if (!known)
+			fail_msg("conf/oomsnap.catalog explains %s, which nobody sends", id);
+	}
+	assert_int_equal(entries, EVENT_COUNT);
+	/* A variable that is no field would never be filled. */
+	for (const char *at = text; (at = strstr(at, "@OOMSNAP_")); at++) {
+		size_t len = strcspn(at + 1, "@");
+		bool known = false;
+
+		for (unsigned int f = 0; f < EVENT_FIELD_COUNT; f++) {
+			const char *name = event_field_name((enum event_field)f);
+
+			known |= strlen(name) == len && strncmp(name, at + 1, len) == 0;
+		}
+		if (!known)
+			fail_msg("conf/oomsnap.catalog uses %.*s", (int)len, at + 1);
+	}
+}
+
+static void test_manual_names_every_event_and_field(void **state)
+{
+	_cleanup_free_ char *text = read_shipped("deploy/man/oomsnap.8");
+	char wanted[64];
+
+	(void)state;
+	for (unsigned int i = 0; i < EVENT_COUNT; i++) {
+		(void)snprintf(
+			wanted, sizeof(wanted), "\n.It Li %s\n", event_name((enum event_id)i));
+		if (!strstr(text, wanted))
+			fail_msg("oomsnap.8 lacks the event%s", wanted);
+	}
+	for (unsigned int i = 0; i < EVENT_FIELD_COUNT; i++) {
+		(void)snprintf(wanted, sizeof(wanted), "\n.It Li %s\n",
+			event_field_name((enum event_field)i));
+		if (!strstr(text, wanted))
+			fail_msg("oomsnap.8 lacks the field%s", wanted);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -662,6 +738,8 @@ int main(void)
 		T(test_text_for_a_terminal),
 		T(test_the_lists_are_sound),
 		T(test_coredump_record),
+		T(test_catalog),
+		T(test_manual_names_every_event_and_field),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
