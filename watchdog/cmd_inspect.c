@@ -165,6 +165,17 @@ static int print_json(const char *path, const struct core_view *view)
 	return EXIT_CODE_OK;
 }
 
+/* A core in its bundle has the files beside it that know more names. */
+static void name_from_bundle(const char *path, struct core_view *view)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	_cleanup_close_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd >= 0 && view->ours)
+		core_view_name(view, fd);
+}
+
 static int open_core(const char *path, struct core_view *view)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -177,8 +188,10 @@ static int open_core(const char *path, struct core_view *view)
 			return EXIT_CODE_NO_TARGET;
 		return error == EACCES || error == EPERM ? EXIT_CODE_PERMISSION : EXIT_CODE_FAILED;
 	}
-	if (core_view_open(fd, view, why, sizeof(why)) == 0)
+	if (core_view_open(fd, view, why, sizeof(why)) == 0) {
+		name_from_bundle(path, view);
 		return EXIT_CODE_OK;
+	}
 	(void)fprintf(stderr, "oomsnap: %s: cannot be inspected: %s\n", path, why);
 	return EXIT_CODE_FAILED;
 }

@@ -29,8 +29,13 @@
 
 #include "base/checked.h"
 #include "base/str.h"
+#include "capture/notes.h"
+#include "os/fd.h"
+#include "parse/maps.h"
+#include "parse/procstat.h"
 
 #define HEAD_FIRST_BYTES (1ULL << 20) /* what is unpacked at first */
+#define BUNDLE_FILE_MAX (32U << 20)   /* of proc.maps: some 300,000 mappings */
 #define DATA_STEPS_MAX 400000	      /* SEEK_DATA calls, some 0.5 us each */
 
 static void explain(char *why, size_t why_size, const char *what)
@@ -287,6 +292,24 @@ static void name_stacks(struct core_view *view)
 	}
 }
 
+/* What our writer noted about itself; other writers leave no such thing. */
+static void read_own_note(struct core_view *view)
+{
+	struct elfcore_note note;
+	struct core_note own;
+
+	view->finished = true;
+	if (!elfcore_find_note(&view->elf, CORE_NOTE_OWNER, CORE_NOTE_TYPE, &note) ||
+		note.desc_len < sizeof(own))
+		return;
+	memcpy(&own, note.desc, sizeof(own));
+	if (own.version != CORE_NOTE_VERSION)
+		return;
+	view->ours = true;
+	view->finished = own.complete || own.missing;
+	view->missing = own.missing;
+}
+
 int core_view_open(int fd, struct core_view *ret, char *why, size_t why_size)
 {
 	int r;
@@ -307,12 +330,99 @@ int core_view_open(int fd, struct core_view *ret, char *why, size_t why_size)
 		return r;
 	}
 	ret->has_process = elfcore_process(&ret->elf, &ret->process);
-	ret->finished = true;
+	read_own_note(ret);
 	read_mappings(fd, ret);
 	read_threads(ret);
 	read_files(ret);
 	name_stacks(ret);
 	return 0;
+}
+
+/* --- the bundle around a core ---------------------------------------------------------------- */
+
+/* The next line of text from *at on, without its newline. */
+static bool next_line(const char *text, size_t len, size_t *at, const char **ret, size_t *ret_len)
+{
+	const char *end;
+
+	if (*at >= len)
+		return false;
+	*ret = text + *at;
+	end = memchr(*ret, '\n', len - *at);
+	*ret_len = end ? (size_t)(end - *ret) : len - *at;
+	*at += *ret_len + 1;
+	return true;
+}
+
+/* Names that only /proc knows: [heap], [stack], memfd:..., /dev/shm/... */
+static void name_mappings(struct core_view *view, const char *text, size_t len)
+{
+	struct maps_entry entry;
+	const char *start;
+	size_t line_len;
+	size_t at = 0;
+
+	while (next_line(text, len, &at, &start, &line_len)) {
+		if (!maps_line(start, line_len, &entry) || !entry.name_len)
+			continue;
+		for (uint32_t i = 0; i < view->mapping_count; i++)
+			if (view->mapping[i].start == entry.start)
+				(void)maps_name(entry.name, entry.name_len, view->mapping[i].name,
+					CORE_VIEW_NAME_MAX);
+	}
+}
+
+/* Lines of "TID NAME". */
+static void name_threads(struct core_view *view, const char *text, size_t len)
+{
+	const char *start;
+	size_t line_len;
+	size_t at = 0;
+
+	while (next_line(text, len, &at, &start, &line_len)) {
+		char line[64];
+		char *blank;
+		uint64_t tid;
+
+		if (line_len >= sizeof(line))
+			continue;
+		memcpy(line, start, line_len);
+		line[line_len] = '\0';
+		blank = strchr(line, ' ');
+		if (!blank)
+			continue;
+		*blank = '\0';
+		for (uint32_t i = 0; str_to_u64(line, &tid) && i < view->thread_count; i++)
+			if ((uint64_t)view->thread[i].tid == tid)
+				(void)str_copy(view->thread[i].name, sizeof(view->thread[i].name),
+					blank + 1);
+	}
+}
+
+/* Bytes, or -errno; -EINVAL for what could block or is none of ours. */
+static ssize_t read_plain(int dir_fd, const char *name, char *text)
+{
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? fd_read_text_at(dir_fd, name, text, BUNDLE_FILE_MAX) : -EINVAL;
+}
+
+void core_view_name(struct core_view *view, int bundle_fd)
+{
+	char *text = malloc(BUNDLE_FILE_MAX);
+	ssize_t n;
+
+	if (!text)
+		return;
+	n = read_plain(bundle_fd, "proc.maps", text);
+	if (n > 0)
+		name_mappings(view, text, (size_t)n);
+	n = read_plain(bundle_fd, "proc.threads", text);
+	if (n > 0)
+		name_threads(view, text, (size_t)n);
+	free(text);
 }
 
 void core_view_close(struct core_view *view)

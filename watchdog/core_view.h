@@ -66,6 +66,12 @@ struct core_view {
 int core_view_open(int fd, struct core_view *ret, char *why, size_t why_size);
 void core_view_close(struct core_view *view);
 
+/*
+ * Adds what only the files beside the core know: names of threads (proc.threads) and of mappings
+ * like [heap] (proc.maps). Files that are missing or make no sense change nothing.
+ */
+void core_view_name(struct core_view *view, int bundle_fd);
+
 /* Nothing is missing in it, as far as it can tell. */
 bool core_view_complete(const struct core_view *view);
 

@@ -80,6 +80,8 @@ int report_write_bundle(int bundle_fd, const struct capture_request *request,
 
 	if (fd >= 0 && view && core_view_open(fd, view, unread, sizeof(unread)) == 0)
 		report.view = view;
+	if (report.view)
+		core_view_name(view, bundle_fd);
 	r = report_write(bundle_fd, &report);
 	if (report.view)
 		core_view_close(view);

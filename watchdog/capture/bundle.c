@@ -26,27 +26,15 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "capture/internal.h"
 #include "capture/place.h"
+#include "os/fd.h"
+#include "parse/procstat.h"
 
+#define NAMED_THREADS_MAX 512		  /* some 20 us each while the target stands still */
+#define THREAD_STATUS_BYTES 4096	  /* of task/TID/status; about 1.4 KiB */
 #define PROC_FILE_MAX_BYTES (64ULL << 20) /* maps of the most mappings that we handle: ~13 MiB */
-
-static int write_all(int fd, const void *bytes, size_t len)
-{
-	const char *at = bytes;
-
-	while (len) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 static int create(const struct capture *c, const char *name)
 {
@@ -71,12 +59,55 @@ static int copy_proc_file(struct capture *c, int proc_fd, const char *source, co
 			break;
 		if (out < 0)
 			out = create(c, name);
-		r = out < 0 ? out : write_all(out, c->scratch, (size_t)n);
+		r = out < 0 ? out : fd_write_all(out, c->scratch, (size_t)n);
 		total += (uint64_t)n;
 	}
 	if (r && out >= 0)
 		(void)unlinkat(c->place.bundle_fd, name, 0); /* half a file would mislead */
 	return r;
+}
+
+/* Appends "TID NAME\n" of one thread, with the id that the core knows it by. */
+static void add_thread(struct str *s, int task_fd, const char *tid)
+{
+	char path[CAPTURE_NAME_MAX];
+	char text[THREAD_STATUS_BYTES];
+	struct procstatus status;
+	struct str p;
+	ssize_t n;
+
+	str_init(&p, path, sizeof(path));
+	(void)str_addf(&p, "%s/status", tid); /* a number */
+	n = fd_read_text_at(task_fd, path, text, sizeof(text) - 1);
+	if (n <= 0 || !procstatus_parse(text, (size_t)n, &status))
+		return; /* it has ended */
+	text[n] = '\0';
+	if (str_has_prefix(text, "Name:\t"))
+		(void)str_addf(s, "%d %.*s\n", status.ns_pid,
+			(int)strcspn(text + strlen("Name:\t"), "\n"), text + strlen("Name:\t"));
+}
+
+/* proc.threads: the names that threads have given themselves, which a core has no place for. */
+static int write_threads(struct capture *c, int proc_fd)
+{
+	_cleanup_close_ int task_fd = openat(proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct dirent64) char buffer[4096];
+	uint32_t left = NAMED_THREADS_MAX;
+	struct str s;
+	ssize_t n;
+
+	str_init(&s, (char *)c->scratch, CAPTURE_SCRATCH_BYTES);
+	while (task_fd >= 0 && left && (n = getdents64(task_fd, buffer, sizeof(buffer))) > 0)
+		for (ssize_t at = 0; at < n && left;) {
+			const struct dirent64 *entry = (const void *)(buffer + at);
+
+			at += entry->d_reclen;
+			if (entry->d_name[0] == '.')
+				continue;
+			add_thread(&s, task_fd, entry->d_name);
+			left--;
+		}
+	return s.len ? capture_add_file(c, "proc.threads", s.text, s.len) : 0;
 }
 
 int bundle_snapshot(struct capture *c, int proc_fd)
@@ -97,8 +128,7 @@ int bundle_snapshot(struct capture *c, int proc_fd)
 	if (c->place.bundle_fd < 0)
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		int r = copy_proc_file(c, proc_fd, files[i][0], files[i][1]);
-
+		r = copy_proc_file(c, proc_fd, files[i][0], files[i][1]);
 		if (r && !error)
 			error = r;
 	}
@@ -118,7 +148,7 @@ int capture_add_file(struct capture *c, const char *name, const void *bytes, siz
 	fd = create(c, name);
 	if (fd < 0)
 		return fd;
-	r = write_all(fd, bytes, len);
+	r = fd_write_all(fd, bytes, len);
 	if (r)
 		(void)unlinkat(c->place.bundle_fd, name, 0); /* half a file would mislead */
 	return r;
