@@ -18,6 +18,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/fault.h"
+#include "command.h"
 #include "core/rank.h"
 #include "os/process.h"
 #include "os/stop.h"
@@ -219,6 +220,14 @@ static void choose_processes(struct target *t)
 	}
 }
 
+/* The largest process, for on_arm: nobody has grown since the base line was taken just now. */
+static pid_t leaker_pid(const struct target *t)
+{
+	enum rank_reason reason;
+
+	return t->candidates[rank_leaker(t->candidates, t->candidate_count, &reason)].pid;
+}
+
 static bool do_capture(struct target *t, uint64_t until_ns, struct engine_event *ret_outcome)
 {
 	int r;
@@ -383,6 +392,7 @@ bool act_perform(
 		do_undo(t, LEDGER_BIT(LEDGER_BRAKE), INTERVENTION_RELEASE);
 		return false;
 	case ENGINE_ACTION_ON_ARM:
+		command_start(t, COMMAND_ON_ARM, t->candidate_count ? leaker_pid(t) : 0, NULL);
 		return false;
 	case ENGINE_ACTION_HOLD:
 		r = do_hold(t, action->method);

@@ -20,6 +20,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "command.h"
 #include "os/process.h"
 #include "watch.h"
 
@@ -87,6 +88,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 	case CAPTURER_DONE:
 		take_result(m, msg);
 		tell_captured(m);
+		command_start(t, COMMAND_ON_CAPTURE, m->result.pid, &m->result);
 		m->state = CREW_IDLE;
 		break;
 	case CAPTURER_FAILED:

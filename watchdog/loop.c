@@ -19,6 +19,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "command.h"
 #include "event.h"
 #include "exit_code.h"
 #include "guardian.h"
@@ -306,6 +307,7 @@ static void drop_targets(struct watch *w)
 
 		watch_step(t, &event);
 		target_close(t);
+		command_stop(t);
 		t->look = sd_event_source_disable_unref(t->look);
 		t->timer = sd_event_source_disable_unref(t->timer);
 		cleanup_free(&t->pids);

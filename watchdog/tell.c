@@ -4,6 +4,7 @@
  * and the crew know. No decisions, no wording anywhere else in the loop.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -324,6 +325,21 @@ void tell_error(const struct target *t, const char *object, int error, const cha
 	if (error < 0)
 		event_field_u64(m, EVENT_FIELD_ERRNO, (uint64_t)-error);
 	event_send(m, "%s: %s: %s", object, what, error_text(error));
+}
+
+void tell_command(const struct target *t, const char *name, pid_t pid, int status)
+{
+	struct event_message *m = begin(EVENT_COMMAND_RESULT, t);
+
+	event_field_str(m, EVENT_FIELD_COMMAND, name);
+	event_field_u64(m, EVENT_FIELD_PID, (uint64_t)pid);
+	event_field_i64(m, EVENT_FIELD_EXIT_STATUS, status);
+	if (status == -SIGKILL)
+		event_send(m, "%s was ended by SIGKILL (its deadline, or somebody's hand)", name);
+	else if (status < 0)
+		event_send(m, "%s was ended by signal %d", name, -status);
+	else
+		event_send(m, "%s ended with status %d", name, status);
 }
 
 void tell_crew_restarted(const struct crew_member *c, const char *why)

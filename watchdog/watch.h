@@ -31,6 +31,18 @@
 
 struct watch;
 
+struct target;
+
+/* One of the user's commands while it runs (command.c). */
+struct command {
+	struct target *target;
+	pid_t pid; /* and process group; 0: it does not run */
+	int pidfd;
+	sd_event_source *death;
+	sd_event_source *deadline;
+};
+#define WATCH_COMMANDS 2 /* on_arm, on_capture */
+
 /* A target of the configuration and what is known of it. */
 struct target {
 	struct watch *watch;
@@ -57,6 +69,7 @@ struct target {
 	sd_event_source *look;	/* the next sample, or the next search while not open */
 	sd_event_source *timer; /* the engine's */
 	sd_event_source *notice[WATCH_NOTICES_MAX];
+	struct command command[WATCH_COMMANDS];
 	uint64_t notice_limit; /* limit for which the notices are registered; 0: none */
 };
 
@@ -179,6 +192,8 @@ void tell_capture_failed(const struct target *t, pid_t pid, const char *why);
 /* Something that was asked for does not work: object, negative errno, how to mend it. */
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend);
 void tell_error(const struct target *t, const char *object, int error, const char *what);
+/* status as OOMSNAP_EXIT_STATUS: negative for a signal. */
+void tell_command(const struct target *t, const char *name, pid_t pid, int status);
 void tell_crew_restarted(const struct crew_member *m, const char *why);
 void tell_guardian_restarted(const struct watch *w);
 void tell_recovered(uint32_t undone, uint32_t left);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Runs the user's commands. See command.h for the contract.
+ *
+ * posix_spawn(3) gives the child a process group, default signals and an empty mask, so that a
+ * command can neither stop us nor inherit what we block. Its output goes where ours goes. The
+ * deadline ends the whole group. A command never delays an incident: nobody waits for it, and the
+ * engine does not know of it.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+
+#define ENVIRONMENT_MAX 8
+#define ENVIRONMENT_TEXT (CAPTURE_PATH_MAX + 64)
+
+static const char *const command_names[COMMAND_COUNT] = {"on_arm", "on_capture"};
+
+static void forget(struct command *c)
+{
+	c->death = sd_event_source_disable_unref(c->death);
+	c->deadline = sd_event_source_disable_unref(c->deadline);
+	cleanup_close(&c->pidfd);
+	c->pidfd = -1;
+	c->pid = 0;
+}
+
+static enum command_kind kind_of(const struct command *c)
+{
+	return (enum command_kind)(c - c->target->command);
+}
+
+static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
+{
+	struct command *c = user;
+	int status = info->si_code == CLD_EXITED ? info->si_status : -info->si_status;
+
+	(void)source;
+	watch_wake(c->target->watch);
+	tell_command(c->target, command_names[kind_of(c)], c->pid, status);
+	forget(c);
+	return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct command *c = user;
+
+	(void)source;
+	(void)usec;
+	if (c->pid > 0)
+		(void)kill(-c->pid, SIGKILL); /* its death is told as the others are */
+	return 0;
+}
+
+struct environment {
+	char text[ENVIRONMENT_MAX][ENVIRONMENT_TEXT];
+	char *list[ENVIRONMENT_MAX + 1];
+	uint32_t count;
+};
+
+static void add(struct environment *e, const char *name, const char *value)
+{
+	struct str s;
+
+	str_init(&s, e->text[e->count], ENVIRONMENT_TEXT);
+	(void)str_addf(&s, "%s=%s", name, value); /* the longest value is a path, and fits */
+	e->list[e->count] = e->text[e->count];
+	e->count++;
+}
+
+static void fill(struct environment *e, const struct target *t, pid_t pid,
+	const struct capture_result *result)
+{
+	char number[16];
+
+	memset(e, 0, sizeof(*e));
+	(void)snprintf(number, sizeof(number), "%d", (int)pid);
+	add(e, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	add(e, "OOMSNAP_TARGET", t->config->name);
+	add(e, "OOMSNAP_CGROUP", t->found_path);
+	add(e, "OOMSNAP_PID", number);
+	if (result) {
+		add(e, "OOMSNAP_PATH", result->path);
+		add(e, "OOMSNAP_CORE", result->core_path);
+	}
+}
+
+static int spawn(const char *text, char *const environment[], pid_t *ret)
+{
+	/* Our own immunity to the OOM killer is not for the user's commands. */
+	static const char wrapper[] = "echo 0 2>/dev/null >/proc/self/oom_score_adj; eval \"$1\"";
+	char *const argv[] = {
+		(char *)"sh", (char *)"-c", (char *)wrapper, (char *)"oomsnap", (char *)text, NULL};
+	posix_spawnattr_t attr;
+	sigset_t none;
+	sigset_t all;
+	int r = posix_spawnattr_init(&attr);
+
+	if (r != 0)
+		return -r;
+	(void)sigemptyset(&none);
+	(void)sigfillset(&all);
+	(void)posix_spawnattr_setsigmask(&attr, &none);
+	(void)posix_spawnattr_setsigdefault(&attr, &all);
+	(void)posix_spawnattr_setpgroup(&attr, 0);
+	(void)posix_spawnattr_setflags(
+		&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	r = posix_spawn(ret, "/bin/sh", NULL, &attr, argv, environment);
+	(void)posix_spawnattr_destroy(&attr);
+	return -r;
+}
+
+static int watch_command(struct command *c, uint64_t timeout_ns)
+{
+	struct watch *w = c->target->watch;
+	int r;
+
+	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	if (c->pidfd < 0)
+		return -errno;
+	r = sd_event_add_child_pidfd(w->event, &c->death, c->pidfd, WEXITED, on_death, c);
+	if (r >= 0)
+		r = sd_event_add_time(w->event, &c->deadline, CLOCK_MONOTONIC,
+			add_sat(w->now_ns, timeout_ns) / NS_PER_US, 0, on_deadline, c);
+	return r;
+}
+
+void command_start(
+	struct target *t, enum command_kind kind, pid_t pid, const struct capture_result *result)
+{
+	static struct environment environment; /* the loop is one thread */
+	const struct config_command *wanted =
+		kind == COMMAND_ON_ARM ? &t->config->on_arm : &t->config->on_capture;
+	struct command *c = &t->command[kind];
+	int r;
+
+	if (!wanted->text[0] || c->pid > 0)
+		return;
+	fill(&environment, t, pid, result);
+	c->target = t;
+	c->pidfd = -1;
+	r = spawn(wanted->text, environment.list, &c->pid);
+	if (r == 0)
+		r = watch_command(c, wanted->timeout_ns);
+	if (r >= 0)
+		return;
+	tell_error(t, command_names[kind], r, "the command cannot be run");
+	if (c->pid > 0)
+		(void)kill(-c->pid, SIGKILL); /* our own child's group, not yet waited for */
+	forget(c);
+}
+
+void command_stop(struct target *t)
+{
+	for (int kind = 0; kind < COMMAND_COUNT; kind++) {
+		struct command *c = &t->command[kind];
+
+		if (c->pid <= 0)
+			continue;
+		(void)kill(-c->pid, SIGKILL); /* our own child's group */
+		forget(c);
+	}
+}
