@@ -123,6 +123,7 @@ int bundle_snapshot(struct capture *c, int proc_fd)
 		{"maps", "proc.maps"},
 	};
 	int error = 0;
+	int r;
 	ssize_t n;
 
 	if (c->place.bundle_fd < 0)
@@ -133,9 +134,11 @@ int bundle_snapshot(struct capture *c, int proc_fd)
 			error = r;
 	}
 	n = readlinkat(proc_fd, "exe", (char *)c->scratch, CAPTURE_SCRATCH_BYTES);
-	if (n > 0 && capture_add_file(c, "proc.exe", c->scratch, (size_t)n) != 0 && !error)
-		error = -errno;
-	return error;
+	r = n > 0 ? capture_add_file(c, "proc.exe", c->scratch, (size_t)n) : 0;
+	if (r && !error)
+		error = r;
+	r = write_threads(c, proc_fd);
+	return error ? error : r;
 }
 
 int capture_add_file(struct capture *c, const char *name, const void *bytes, size_t len)
