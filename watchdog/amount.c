@@ -56,7 +56,8 @@ void amount_time(struct str *s, uint64_t ns)
 		add_three(s, ns, NS_PER_S);
 		(void)str_add(s, " s");
 	} else {
-		(void)str_addf(s, "%llu min %llu s", (unsigned long long)(ns / NS_PER_S / 60),
-			(unsigned long long)(ns / NS_PER_S % 60));
+		(void)str_addf(s, "%llu min", (unsigned long long)(ns / NS_PER_S / 60));
+		if (ns / NS_PER_S % 60)
+			(void)str_addf(s, " %llu s", (unsigned long long)(ns / NS_PER_S % 60));
 	}
 }

@@ -127,16 +127,12 @@ void report_chart_whole(const struct report *r, uint64_t *ret_from_ns, uint64_t 
 
 void report_chart_incident(const struct report *r, uint64_t *ret_from_ns, uint64_t *ret_to_ns)
 {
-	uint64_t from = UINT64_MAX;
-	uint64_t to = 0;
+	uint64_t from = zero_ns(r);
+	uint64_t to = from;
 	uint64_t margin;
 
-	for (uint32_t i = 0; i < marks(r); i++) {
-		from = min_u64(from, r->record->timeline[i].at_ns);
+	for (uint32_t i = 0; i < marks(r); i++)
 		to = max_u64(to, r->record->timeline[i].at_ns);
-	}
-	if (!marks(r))
-		from = to = zero_ns(r);
 	margin = max_u64((to - from) / 6, 100 * NS_PER_MS);
 	*ret_from_ns = sub_floor(from, margin);
 	*ret_to_ns = to + margin;

@@ -14,7 +14,7 @@
 /* Whether there is enough history for a chart. */
 bool report_chart_possible(const struct report *r);
 
-/* The span of all that is known, and that of the interventions with a margin around them. */
+/* The span of all that is known, and that from the trip to the end with a margin around it. */
 void report_chart_whole(const struct report *r, uint64_t *ret_from_ns, uint64_t *ret_to_ns);
 void report_chart_incident(const struct report *r, uint64_t *ret_from_ns, uint64_t *ret_to_ns);
 

@@ -45,7 +45,7 @@ static const char style[] =
 	"font-weight:600;color:#fff;vertical-align:5px;margin-right:6px}"
 	".badge.good{background:#1b7f4b}.badge.bad{background:#c8322b}.badge.warn{background:#"
 	"b26a00}"
-	".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;"
+	".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:12px;"
 	"margin:0 0 18px}.figure{background:var(--card);border:1px solid var(--line);"
 	"border-radius:10px;padding:12px 16px}.figure "
 	"b{display:block;font-size:21px;line-height:1.3;"
