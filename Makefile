@@ -83,7 +83,7 @@ FAULT := $(patsubst tests/fault/%.c,%,$(sort $(wildcard tests/fault/fault_*.c)))
 TOOL := $(patsubst tests/tool/%.c,%,$(sort $(wildcard tests/tool/*.c)))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CHECK_BIN := $(UNIT:%=$(OUT)/unit/%) $(PROP:%=$(OUT)/prop/%) $(SIM:%=$(OUT)/sim/%) \
-	$(FAULT:%=$(OUT)/fault/%)
+	$(FAULT:%=$(OUT)/fault/%) $(FUZZ:%=$(OUT)/fuzz/%)
 TOOL_BIN := $(TOOL:%=$(OUT)/tool/%)
 PRELOAD_BIN := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(sort $(wildcard tests/preload/*.c)))
 
@@ -157,6 +157,11 @@ $(OUT)/fault/%: $(OBJ)/tests/fault/%.o $(WATCHDOG_LIB)
 $(OUT)/tool/tripwire: $(OBJ)/tests/tool/tripwire.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LIBS)
+# A fuzz target with a main() that replays its corpus; see tests/fuzz/run for the fuzzing itself.
+$(OUT)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(OBJ)/tests/fuzz/replay.o $(WATCHDOG_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LIBS)
 $(OUT)/tool/%: $(OBJ)/tests/tool/%.o $(LEAKER_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -238,7 +243,7 @@ install: all
 
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/gen $(BUILD)/unit $(BUILD)/prop $(BUILD)/sim $(BUILD)/fault \
-		$(BUILD)/tool $(BUILD)/test $(BUILD)/asan $(BUILD)/clang $(BUILD)/ndebug \
+		$(BUILD)/tool $(BUILD)/fuzz $(BUILD)/fuzz-run $(BUILD)/test $(BUILD)/asan $(BUILD)/clang $(BUILD)/ndebug \
 		$(BUILD)/oomsnap $(BUILD)/leaker
 
 help:
