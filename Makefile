@@ -126,8 +126,8 @@ $(OBJ)/%.o: %.c | $(SKELETONS)
 $(BUILD)/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)
-	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(if $(filter aarch64,$(ARCH)),arm64,x86) -O2 -g -Wall \
-		-Werror -Ibpf -I. -c -o $@ $<
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -D__TARGET_ARCH_$(if $(filter aarch64,$(ARCH)),arm64,x86) \
+		-O2 -g -Wall -Werror -Ibpf -I. -c -o $@ $<
 $(BUILD)/gen/%.skel.h: $(BUILD)/gen/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
 .SECONDARY: $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/gen/%.bpf.o)
@@ -156,7 +156,8 @@ $(OUT)/fault/%: $(OBJ)/tests/fault/%.o $(WATCHDOG_LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) -lcmocka $(LIBS)
 $(OUT)/tool/tripwire: $(OBJ)/tests/tool/tripwire.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LIBS)
 # A fuzz target with a main() that replays its corpus; see tests/fuzz/run for the fuzzing itself.
 $(OUT)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(OBJ)/tests/fuzz/replay.o $(WATCHDOG_LIB)
 	@mkdir -p $(@D)

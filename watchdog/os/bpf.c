@@ -1,0 +1,767 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The tripwire's user side. See bpf.h for the contract, bpf/tripwire.bpf.c for the programs.
+ *
+ * Which of the programs a host takes is found out by trying: kernels differ in functions and
+ * tracepoints, some refuse trampolines (fentry, fexit) altogether, and a function may be in BTF and
+ * yet be inlined. So all programs are loaded at once; if the kernel refuses, each is tried alone
+ * and those that passed are loaded together. Then each is attached and detached once, and of the
+ * four that can watch charges the first that was attached is used. Order: the charge of a batch
+ * (once in 64 pages), the charge of a page, the allocation of a page, the change of an RSS counter.
+ *
+ * Programs are attached with bpf_raw_tracepoint_open(), which allocates nothing on our side, when
+ * the first target is armed, and their descriptors closed when the last one is disarmed.
+ *
+ * Thresholds, flags and the table of stops are the programs' .bss, mapped shared: arming is a
+ * store. The hash from cgroup ids to places is written before the count of generations moves on, so
+ * that a program that remembers "no target" under the new count has seen the new hash.
+ *
+ * libbpf's own messages are suppressed; what they would say is put into one sentence from errno and
+ * from what the host shows (BTF, capabilities, lockdown).
+ *
+ * Limits: 64 targets, 1,024 processes stopped at a time; a time namespace of the watchdog's with an
+ * offset of its own is taken from /proc/self/timens_offsets.
+ */
+#include "os/bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/types.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "bpf/wire.h"
+#include "os/fd.h"
+#include "os/process.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include "tripwire.skel.h" /* generated: its style is bpftool's */
+#pragma GCC diagnostic pop
+
+#define NOTE_TEXT_MAX 4096 /* of small files that say why, or how the host is made */
+#define HOOK_BIT(hook) (1U << (hook))
+
+_Static_assert(TRIPWIRE_STOP == WIRE_STOP && TRIPWIRE_ON_CHARGE == WIRE_ON_CHARGE &&
+		TRIPWIRE_ON_RECLAIM == WIRE_ON_RECLAIM && TRIPWIRE_ON_OOM == WIRE_ON_OOM &&
+		TRIPWIRE_USED == WIRE_USED && TRIPWIRE_PROCESSES == WIRE_PROCESSES,
+	"flags are handed on as they are");
+_Static_assert((int)TRIPWIRE_STOPPED == (int)WIRE_KIND_STOPPED &&
+		(int)TRIPWIRE_MOVED == (int)WIRE_KIND_MOVED,
+	"kinds are handed on as they are");
+
+struct tripwire {
+	struct tripwire_bpf *skeleton;
+	struct wire_state *shared; /* mapped by us and by everyone forked from us */
+	struct ring_buffer *ring;
+	uint32_t usable; /* bits of enum wire_hook */
+	enum wire_hook charge_hook;
+	int link[WIRE_HOOK_COUNT]; /* -1: not attached */
+	uint64_t page_bytes;
+	uint64_t tick_ns;
+	int64_t boottime_offset_ns; /* of our time namespace */
+	uint64_t ring_losses;	    /* of the shared counter, when stops were last looked for */
+	tripwire_event_fn *fn;	    /* of the running tripwire_consume() */
+	void *user;
+	int told; /* events of it */
+};
+
+static const struct program_row {
+	const char *program; /* in bpf/tripwire.bpf.c */
+	const char *hook;
+} program_rows[WIRE_HOOK_COUNT] = {
+	[WIRE_HOOK_NONE] = {NULL, "none"},
+	[WIRE_HOOK_CHARGE] = {"trip_charge", "fexit/page_counter_try_charge"},
+	[WIRE_HOOK_MEMCG] = {"trip_memcg", "fexit/try_charge_memcg"},
+	[WIRE_HOOK_PAGE] = {"trip_page", "tp_btf/mm_page_alloc"},
+	[WIRE_HOOK_RSS] = {"trip_rss", "tp_btf/rss_stat"},
+	[WIRE_HOOK_RECLAIM] = {"trip_reclaim", "tp_btf/mm_vmscan_memcg_reclaim_begin"},
+	[WIRE_HOOK_OOM] = {"trip_oom", "fentry/mem_cgroup_out_of_memory"},
+	[WIRE_HOOK_VICTIM] = {"trip_victim", "tp_btf/mark_victim"},
+	[WIRE_HOOK_FORK] = {"trip_fork", "tp_btf/sched_process_fork"},
+	[WIRE_HOOK_EXEC] = {"trip_exec", "tp_btf/sched_process_exec"},
+	[WIRE_HOOK_MOVE] = {"trip_move", "tp_btf/cgroup_attach_task"},
+	[WIRE_HOOK_EXIT] = {"trip_exit", "tp_btf/sched_process_exit"},
+};
+
+#define ALL_HOOKS (HOOK_BIT(WIRE_HOOK_COUNT) - HOOK_BIT(WIRE_HOOK_CHARGE))
+#define TRAMPOLINES \
+	(HOOK_BIT(WIRE_HOOK_CHARGE) | HOOK_BIT(WIRE_HOOK_MEMCG) | HOOK_BIT(WIRE_HOOK_OOM))
+#define PROCESS_HOOKS \
+	(HOOK_BIT(WIRE_HOOK_FORK) | HOOK_BIT(WIRE_HOOK_EXEC) | HOOK_BIT(WIRE_HOOK_MOVE))
+
+static const char *hook_name(uint32_t hook)
+{
+	return hook < WIRE_HOOK_COUNT ? program_rows[hook].hook : "?";
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+static int say_nothing(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static struct bpf_program *program_of(const struct tripwire_bpf *skeleton, uint32_t hook)
+{
+	return bpf_object__find_program_by_name(skeleton->obj, program_rows[hook].program);
+}
+
+/* Loads the programs of these hooks. 0 and the skeleton, or -errno. */
+static int load(uint32_t hooks, struct tripwire_bpf **ret)
+{
+	struct tripwire_bpf *skeleton = tripwire_bpf__open();
+	int r;
+
+	if (!skeleton)
+		return -errno;
+	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++)
+		(void)bpf_program__set_autoload(
+			program_of(skeleton, hook), (hooks & HOOK_BIT(hook)) != 0);
+	r = tripwire_bpf__load(skeleton);
+	if (r != 0) {
+		tripwire_bpf__destroy(skeleton);
+		return r;
+	}
+	*ret = skeleton;
+	return 0;
+}
+
+/*
+ * Those of the hooks whose programs this kernel takes; *ret_error is of the last that it does not.
+ * A refusal of the first by EPERM is one of their kind, and the others need not be asked for.
+ */
+static uint32_t find_loadable(uint32_t hooks, int *ret_error)
+{
+	uint32_t good = 0;
+
+	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
+		struct tripwire_bpf *alone;
+		int r;
+
+		if (!(hooks & HOOK_BIT(hook)))
+			continue;
+		r = load(HOOK_BIT(hook), &alone);
+		if (r == 0) {
+			tripwire_bpf__destroy(alone);
+			good |= HOOK_BIT(hook);
+			continue;
+		}
+		*ret_error = r;
+		if (r == -EPERM && good == 0)
+			break;
+	}
+	return good;
+}
+
+/*
+ * Loads what can be loaded. Most kernels take all, some everything but trampolines; only for others
+ * each program is tried. 0 and *ret_hooks, or -errno.
+ */
+static int load_most(struct tripwire_bpf **ret, uint32_t *ret_hooks, int *ret_error)
+{
+	uint32_t hooks = ALL_HOOKS;
+	int r = load(hooks, ret);
+
+	if (r == 0 || r == -ENOMEM || r == -ENOSYS)
+		goto out;
+	*ret_error = r;
+	hooks = find_loadable(TRAMPOLINES, ret_error) | (ALL_HOOKS & ~TRAMPOLINES);
+	r = load(hooks, ret);
+	if (r == 0)
+		goto out;
+	*ret_error = r;
+	hooks = (hooks & TRAMPOLINES) | find_loadable(ALL_HOOKS & ~TRAMPOLINES, ret_error);
+	r = hooks ? load(hooks, ret) : *ret_error;
+out:
+	*ret_hooks = hooks;
+	return r;
+}
+
+static int attach(struct tripwire *t, uint32_t hook)
+{
+	int fd;
+
+	if (t->link[hook] >= 0)
+		return 0;
+	fd = bpf_raw_tracepoint_open(NULL, bpf_program__fd(program_of(t->skeleton, hook)));
+	if (fd < 0)
+		return fd;
+	t->link[hook] = fd; /* CLOEXEC, as all descriptors of bpf(2) are born */
+	return 0;
+}
+
+static void detach(struct tripwire *t, uint32_t hook)
+{
+	cleanup_close(&t->link[hook]);
+	t->link[hook] = -1;
+}
+
+/* Attaches each loaded program once. *ret_error: of the last that could not be. */
+static void try_attaching(struct tripwire *t, uint32_t loaded, int *ret_error)
+{
+	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
+		int r;
+
+		if (!(loaded & HOOK_BIT(hook)))
+			continue;
+		r = attach(t, hook);
+		if (r == 0)
+			t->usable |= HOOK_BIT(hook);
+		else
+			*ret_error = r;
+		detach(t, hook);
+	}
+	for (uint32_t hook = WIRE_HOOK_RSS; hook >= WIRE_HOOK_CHARGE; hook--)
+		if (t->usable & HOOK_BIT(hook))
+			t->charge_hook = (enum wire_hook)hook;
+}
+
+/* --- what is known of the host ---------------------------------------------------------------- */
+
+static bool file_has(const char *path, const char *what)
+{
+	char text[NOTE_TEXT_MAX];
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	return strstr(text, what) != NULL;
+}
+
+static void explain(int error, char *why, size_t size)
+{
+	struct str s;
+
+	str_init(&s, why, size);
+	if (error == -ENOSYS)
+		(void)str_add(
+			&s, "the kernel has no bpf(2): one with CONFIG_BPF_SYSCALL is needed");
+	else if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+		(void)str_add(&s,
+			"the kernel does not tell its types (/sys/kernel/btf/vmlinux): one "
+			"with CONFIG_DEBUG_INFO_BTF is needed, and /sys in this container");
+	else if (file_has("/sys/kernel/security/lockdown", "[confidentiality]"))
+		(void)str_add(&s,
+			"lockdown=confidentiality forbids programs that read kernel "
+			"memory: boot with lockdown=integrity or none");
+	else if (error == -EPERM || error == -EACCES)
+		(void)str_add(&s,
+			"the kernel refuses BPF programs to this process: give it CAP_BPF "
+			"and CAP_PERFMON (or CAP_SYS_ADMIN), and a seccomp profile that "
+			"allows bpf(2)");
+	else
+		(void)str_addf(&s,
+			"no program that watches memory charges could be loaded and "
+			"attached (%s): Linux 5.15 or later with memory cgroups is needed",
+			strerror(-error));
+}
+
+/* One more than the last number of "0" or "0-3": NUMA nodes that there may be. */
+static uint32_t count_nodes(void)
+{
+	char text[64];
+	_cleanup_close_ int fd = open("/sys/devices/system/node/possible", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
+	const char *last;
+	unsigned long nodes;
+
+	if (n <= 0)
+		return 1;
+	text[n] = '\0';
+	last = text + strcspn(text, "-");
+	nodes = strtoul(*last == '-' ? last + 1 : text, NULL, 10) + 1;
+	return (uint32_t)min_u64(nodes, WIRE_NODES_MAX);
+}
+
+/* What our time namespace adds to CLOCK_BOOTTIME (time_namespaces(7)). */
+static int64_t boottime_offset(void)
+{
+	char text[NOTE_TEXT_MAX];
+	_cleanup_close_ int fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
+	const char *line;
+	char *end;
+	int64_t seconds;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	line = strstr(text, "boottime");
+	if (!line)
+		return 0;
+	seconds = strtoll(line + strlen("boottime"), &end, 10);
+	return seconds * (int64_t)NS_PER_S + strtoll(end, NULL, 10);
+}
+
+static void introduce(struct tripwire *t)
+{
+	struct stat st;
+
+	t->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	t->tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+	t->boottime_offset_ns = boottime_offset();
+	t->shared->nodes = count_nodes();
+	t->shared->owner = (uint32_t)getpid();
+	if (stat("/proc/self/ns/pid", &st) == 0)
+		t->shared->pid_ns = (uint32_t)st.st_ino;
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static uint64_t ticks_of(const struct tripwire *t, uint64_t start_boottime_ns)
+{
+	return (start_boottime_ns + (uint64_t)t->boottime_offset_ns) / t->tick_ns;
+}
+
+static void tell(struct tripwire *t, const struct wire_record *record)
+{
+	const struct tripwire_event event = {
+		.kind = (enum tripwire_event_kind)record->kind,
+		.hook = hook_name(record->hook),
+		.time_ns = record->time_ns,
+		.cgroup_id = record->cgroup_id,
+		.usage_bytes = record->usage_pages * t->page_bytes,
+		.start_time_ticks = ticks_of(t, record->start_boottime_ns),
+		.ip = record->ip,
+		.pid = (pid_t)record->pid,
+		.tgid = (pid_t)record->tgid,
+	};
+
+	t->told++;
+	t->fn(&event, t->user);
+}
+
+static int on_record(void *user, void *data, size_t size)
+{
+	struct tripwire *t = user;
+
+	if (t->fn && size >= sizeof(struct wire_record))
+		tell(t, data);
+	return 0;
+}
+
+/* Stops that found the ring full stand in the table alone. */
+static void tell_lost_stops(struct tripwire *t)
+{
+	uint64_t losses = __atomic_load_n(&t->shared->drops[WIRE_DROP_RING_FULL], __ATOMIC_ACQUIRE);
+
+	if (losses == t->ring_losses)
+		return;
+	t->ring_losses = losses;
+	for (uint32_t i = 0; i < WIRE_STOPS_MAX; i++) {
+		struct wire_stop *stop = &t->shared->stop[i];
+		struct wire_record record = {0};
+
+		if (__atomic_load_n(&stop->state, __ATOMIC_ACQUIRE) != WIRE_STOP_NOTED)
+			continue;
+		record.time_ns = stop->time_ns;
+		record.cgroup_id =
+			t->shared->target[stop->target & (WIRE_TARGETS_MAX - 1)].cgroup_id;
+		record.usage_pages = stop->usage_pages;
+		record.start_boottime_ns = stop->start_boottime_ns;
+		record.ip = stop->ip;
+		record.pid = stop->pid;
+		record.tgid = stop->tgid;
+		record.kind = WIRE_KIND_STOPPED;
+		record.hook = stop->hook;
+		__atomic_store_n(&stop->state, WIRE_STOP_NOTED | WIRE_STOP_TOLD, __ATOMIC_RELEASE);
+		tell(t, &record);
+	}
+}
+
+int tripwire_consume(struct tripwire *t, tripwire_event_fn *fn, void *user)
+{
+	int r;
+
+	t->fn = fn;
+	t->user = user;
+	t->told = 0;
+	r = ring_buffer__consume(t->ring);
+	tell_lost_stops(t);
+	t->fn = NULL;
+	return r < 0 ? r : t->told;
+}
+
+int tripwire_fd(const struct tripwire *t)
+{
+	return ring_buffer__epoll_fd(t->ring);
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+static void release(struct tripwire *t)
+{
+	for (uint32_t hook = 0; hook < WIRE_HOOK_COUNT; hook++)
+		detach(t, hook);
+	ring_buffer__free(t->ring);
+	tripwire_bpf__destroy(t->skeleton);
+	free(t);
+}
+
+/* Fills t. 0, or the negative errno for which there is no tripwire here. */
+static int build(struct tripwire *t)
+{
+	uint32_t hooks;
+	int error = 0;
+	int r = load_most(&t->skeleton, &hooks, &error);
+
+	if (r != 0)
+		return r;
+	t->shared = &t->skeleton->bss->trip_state;
+	introduce(t);
+	try_attaching(t, hooks, &error);
+	if (t->charge_hook == WIRE_HOOK_NONE || t->shared->pid_ns == 0)
+		return error ? error : -ENOENT;
+	t->ring = ring_buffer__new(bpf_map__fd(t->skeleton->maps.trip_ring), on_record, t, NULL);
+	return t->ring ? 0 : -errno;
+}
+
+int tripwire_open(struct tripwire **ret, char *why, size_t size)
+{
+	libbpf_print_fn_t before = libbpf_set_print(say_nothing);
+	struct tripwire *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t) {
+		(void)libbpf_set_print(before);
+		return -ENOMEM;
+	}
+	for (uint32_t hook = 0; hook < WIRE_HOOK_COUNT; hook++)
+		t->link[hook] = -1;
+	r = build(t);
+	(void)libbpf_set_print(before);
+	if (r == 0) {
+		*ret = t;
+		return 0;
+	}
+	release(t);
+	if (r == -ENOMEM)
+		return r;
+	explain(r, why, size);
+	return TRIPWIRE_UNAVAILABLE;
+}
+
+void tripwire_close(struct tripwire *t)
+{
+	if (t)
+		release(t);
+}
+
+void tripwire_leave(struct tripwire *t)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int fd;
+
+	for (uint32_t hook = 0; hook < WIRE_HOOK_COUNT; hook++)
+		detach(t, hook);
+	fd = ring_buffer__epoll_fd(t->ring);
+	cleanup_close(&fd);
+	bpf_object__for_each_program(program, t->skeleton->obj)
+	{
+		fd = bpf_program__fd(program);
+		cleanup_close(&fd);
+	}
+	bpf_object__for_each_map(map, t->skeleton->obj)
+	{
+		fd = bpf_map__fd(map);
+		cleanup_close(&fd);
+	}
+	fd = btf__fd(bpf_object__btf(t->skeleton->obj));
+	cleanup_close(&fd);
+}
+
+const char *tripwire_hook_name(const struct tripwire *t)
+{
+	return hook_name(t->charge_hook);
+}
+
+bool tripwire_can(const struct tripwire *t, uint32_t flags)
+{
+	uint32_t need = 0;
+
+	if (flags & TRIPWIRE_ON_RECLAIM)
+		need |= HOOK_BIT(WIRE_HOOK_RECLAIM);
+	if (flags & TRIPWIRE_ON_OOM)
+		need |= HOOK_BIT(WIRE_HOOK_OOM);
+	if (flags & TRIPWIRE_PROCESSES)
+		need |= PROCESS_HOOKS;
+	return (t->usable & need) == need;
+}
+
+bool tripwire_sees_victims(const struct tripwire *t)
+{
+	return (t->usable & HOOK_BIT(WIRE_HOOK_VICTIM)) != 0;
+}
+
+/* --- targets ---------------------------------------------------------------------------------- */
+
+static struct wire_target *find(const struct tripwire *t, uint64_t cgroup_id)
+{
+	for (uint32_t i = 0; i < WIRE_TARGETS_MAX; i++)
+		if (t->shared->target[i].cgroup_id == cgroup_id)
+			return &t->shared->target[i];
+	return NULL;
+}
+
+/* The hooks at which the targets, as they are now, want us to stand. */
+static uint32_t wanted_hooks(const struct tripwire *t)
+{
+	uint32_t hooks = 0;
+
+	for (uint32_t i = 0; i < WIRE_TARGETS_MAX; i++) {
+		const struct wire_target *target = &t->shared->target[i];
+
+		if (!target->cgroup_id)
+			continue;
+		if (target->flags & WIRE_PROCESSES)
+			hooks |= PROCESS_HOOKS | HOOK_BIT(WIRE_HOOK_VICTIM);
+		if (!(target->flags & WIRE_ARMED))
+			continue;
+		hooks |= HOOK_BIT(WIRE_HOOK_VICTIM) | HOOK_BIT(WIRE_HOOK_EXIT);
+		if (target->flags & WIRE_ON_CHARGE)
+			hooks |= HOOK_BIT(t->charge_hook);
+		if (target->flags & WIRE_ON_RECLAIM)
+			hooks |= HOOK_BIT(WIRE_HOOK_RECLAIM);
+		if (target->flags & WIRE_ON_OOM)
+			hooks |= HOOK_BIT(WIRE_HOOK_OOM);
+	}
+	return hooks & t->usable;
+}
+
+/* Attaches what is wanted and is not there, and detaches the rest. 0, or the first -errno. */
+static int settle(struct tripwire *t)
+{
+	uint32_t hooks = wanted_hooks(t);
+	int first = 0;
+
+	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
+		int r = 0;
+
+		if (hooks & HOOK_BIT(hook))
+			r = attach(t, hook);
+		else
+			detach(t, hook);
+		if (r != 0 && first == 0)
+			first = r;
+	}
+	return first;
+}
+
+static void set_flags(struct wire_target *target, uint32_t flags)
+{
+	__atomic_store_n(&target->flags, flags, __ATOMIC_SEQ_CST);
+}
+
+static void next_generation(struct tripwire *t)
+{
+	(void)__atomic_add_fetch(&t->shared->generation, 1, __ATOMIC_SEQ_CST);
+}
+
+static int insert(struct tripwire *t, struct wire_target *target, uint64_t cgroup_id)
+{
+	const __u32 place = (__u32)(target - t->shared->target);
+	const __u64 key = cgroup_id;
+
+	memset(target, 0, sizeof(*target));
+	target->cgroup_id = cgroup_id;
+	t->shared->targets++;
+	if (bpf_map_update_elem(bpf_map__fd(t->skeleton->maps.trip_index), &key, &place, BPF_ANY) !=
+		0) {
+		int r = -errno;
+
+		target->cgroup_id = 0;
+		t->shared->targets--;
+		return r;
+	}
+	next_generation(t);
+	return 0;
+}
+
+int tripwire_add(struct tripwire *t, uint64_t cgroup_id, uint64_t threshold_bytes,
+	uint64_t reclaim_bytes, uint32_t flags)
+{
+	struct wire_target *target;
+	int r;
+
+	if (!tripwire_can(t, flags))
+		return TRIPWIRE_NO_HOOK;
+	target = find(t, cgroup_id);
+	if (!target) {
+		target = find(t, 0);
+		if (!target)
+			return TRIPWIRE_FULL;
+		r = insert(t, target, cgroup_id);
+		if (r != 0)
+			return r;
+	}
+	__atomic_store_n(
+		&target->threshold_pages, threshold_bytes / t->page_bytes, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&target->reclaim_pages, reclaim_bytes / t->page_bytes, __ATOMIC_SEQ_CST);
+	set_flags(target, (flags & ~WIRE_ARMED) | (target->flags & WIRE_ARMED));
+	return settle(t);
+}
+
+void tripwire_forget(struct tripwire *t, uint64_t cgroup_id)
+{
+	const struct wire_target *target = find(t, cgroup_id);
+
+	for (uint32_t i = 0; target && i < WIRE_STOPS_MAX; i++) {
+		struct wire_stop *stop = &t->shared->stop[i];
+
+		if (!__atomic_load_n(&stop->state, __ATOMIC_ACQUIRE) ||
+			&t->shared->target[stop->target & (WIRE_TARGETS_MAX - 1)] != target)
+			continue;
+		__atomic_store_n(&stop->state, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&stop->key, 0, __ATOMIC_SEQ_CST);
+	}
+}
+
+int tripwire_remove(struct tripwire *t, uint64_t cgroup_id)
+{
+	struct wire_target *target = find(t, cgroup_id);
+	const __u64 key = cgroup_id;
+
+	if (!target || !cgroup_id)
+		return TRIPWIRE_UNKNOWN;
+	set_flags(target, 0);
+	(void)settle(t); /* detaching cannot fail */
+	/* It can only be missing, and then that is well. */
+	(void)bpf_map_delete_elem(bpf_map__fd(t->skeleton->maps.trip_index), &key);
+	tripwire_forget(t, cgroup_id);
+	target->cgroup_id = 0;
+	t->shared->targets--;
+	next_generation(t);
+	return 0;
+}
+
+int tripwire_arm(struct tripwire *t, uint64_t cgroup_id)
+{
+	struct wire_target *target = find(t, cgroup_id);
+	int r;
+
+	if (!target || !cgroup_id)
+		return TRIPWIRE_UNKNOWN;
+	tripwire_forget(t, cgroup_id);
+	__atomic_store_n(&target->told, 0, __ATOMIC_SEQ_CST);
+	set_flags(target, target->flags | WIRE_ARMED);
+	r = settle(t);
+	if (r != 0) {
+		set_flags(target, target->flags & ~WIRE_ARMED);
+		(void)settle(t); /* the first error is the one to tell */
+	}
+	return r;
+}
+
+int tripwire_disarm(struct tripwire *t, uint64_t cgroup_id)
+{
+	struct wire_target *target = find(t, cgroup_id);
+
+	if (!target || !cgroup_id)
+		return TRIPWIRE_UNKNOWN;
+	set_flags(target, target->flags & ~WIRE_ARMED);
+	(void)settle(t); /* detaching cannot fail */
+	return 0;
+}
+
+bool tripwire_is_armed(const struct tripwire *t, uint64_t cgroup_id)
+{
+	const struct wire_target *target = find(t, cgroup_id);
+
+	return target && cgroup_id && (target->flags & WIRE_ARMED);
+}
+
+/* --- undoing ---------------------------------------------------------------------------------- */
+
+void tripwire_shut(struct tripwire *t)
+{
+	__atomic_store_n(&t->shared->closed, 1, __ATOMIC_SEQ_CST);
+}
+
+static int continue_process(const struct tripwire *t, const struct wire_stop *stop)
+{
+	_cleanup_close_ int fd = -1;
+	int r = process_open((pid_t)stop->tgid, ticks_of(t, stop->start_boottime_ns), &fd);
+
+	if (r == 0)
+		r = process_signal(fd, SIGCONT);
+	return r;
+}
+
+uint32_t tripwire_undo(struct tripwire *t, uint32_t *ret_done)
+{
+	uint32_t left = 0, done = 0;
+
+	for (uint32_t i = 0; i < WIRE_STOPS_MAX; i++) {
+		struct wire_stop *stop = &t->shared->stop[i];
+		int r;
+
+		if (!__atomic_load_n(&stop->state, __ATOMIC_ACQUIRE))
+			continue;
+		r = continue_process(t, stop);
+		if (r < 0) {
+			left++;
+			continue;
+		}
+		if (r == 0)
+			done++;
+		__atomic_store_n(&stop->state, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&stop->key, 0, __ATOMIC_SEQ_CST);
+	}
+	*ret_done = done;
+	return left;
+}
+
+/* --- figures ---------------------------------------------------------------------------------- */
+
+static uint64_t dropped(const struct tripwire *t, enum wire_drop why)
+{
+	return __atomic_load_n(&t->shared->drops[why], __ATOMIC_RELAXED);
+}
+
+void tripwire_count(const struct tripwire *t, struct tripwire_counters *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (uint32_t i = 0; i < WIRE_TARGETS_MAX; i++) {
+		ret->stops += __atomic_load_n(&t->shared->target[i].stops, __ATOMIC_RELAXED);
+		ret->repeats += __atomic_load_n(&t->shared->target[i].repeats, __ATOMIC_RELAXED);
+	}
+	ret->records_lost = dropped(t, WIRE_DROP_RING_FULL);
+	ret->no_place = dropped(t, WIRE_DROP_TABLE_FULL);
+	ret->unseen = dropped(t, WIRE_DROP_UNSEEN);
+	ret->signal_busy = dropped(t, WIRE_DROP_BUSY);
+	ret->signal_refused = dropped(t, WIRE_DROP_REFUSED);
+	ret->after_end = dropped(t, WIRE_DROP_CLOSED);
+}
+
+const char *tripwire_event_kind_name(enum tripwire_event_kind v)
+{
+	static const char *const names[] = {
+		[TRIPWIRE_STOPPED] = "stopped",
+		[TRIPWIRE_REACHED] = "reached",
+		[TRIPWIRE_VICTIM] = "victim",
+		[TRIPWIRE_FORKED] = "forked",
+		[TRIPWIRE_EXECED] = "execed",
+		[TRIPWIRE_MOVED] = "moved",
+	};
+
+	return v >= TRIPWIRE_STOPPED && v <= TRIPWIRE_MOVED ? names[v] : "?";
+}
