@@ -8,7 +8,6 @@
  * may be refused without the right to; that is said once, and what works goes on.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +28,7 @@
 #include "os/clock.h"
 #include "os/process.h"
 #include "watch.h"
+#include "watch_arguments.h"
 
 #define RUNTIME_DIR "/run/oomsnap"
 #define OWN_OOM_ADJ (-1000)
@@ -46,94 +46,9 @@ static const char usage_text[] =
 	")\n"
 	"      --json            events as JSON lines on stderr, even where there is a journal\n"
 	"  -h, --help\n"
-	"\n"
-	"Selectors:\n"
-	"      --cgroup DIR      a cgroup directory\n"
-	"      --unit NAME       a systemd unit\n"
-	"      --pid N           a process, in its cgroup\n"
-	"      --process NAME    a process by its name\n"
-	"      --siblings        every other container of this pod\n"
-	"      --kubepods        every pod of the node that opted in\n"
-	"\n"
+	"\n" WATCH_SELECTORS_USAGE
 	"Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 bad usage or configuration,\n"
 	"4 not permitted.\n";
-
-enum {
-	OPTION_DRY_RUN = 256,
-	OPTION_SET,
-	OPTION_RUNTIME_DIR,
-	OPTION_JSON,
-	OPTION_SELECTOR, /* + enum selector_kind */
-};
-
-static const struct option options_long[] = {
-	{"config", required_argument, NULL, 'c'},
-	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-	{"set", required_argument, NULL, OPTION_SET},
-	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
-	{"json", no_argument, NULL, OPTION_JSON},
-	{"help", no_argument, NULL, 'h'},
-	{"cgroup", required_argument, NULL, OPTION_SELECTOR + SELECTOR_CGROUP},
-	{"unit", required_argument, NULL, OPTION_SELECTOR + SELECTOR_UNIT},
-	{"pid", required_argument, NULL, OPTION_SELECTOR + SELECTOR_PID},
-	{"process", required_argument, NULL, OPTION_SELECTOR + SELECTOR_PROCESS},
-	{"siblings", no_argument, NULL, OPTION_SELECTOR + SELECTOR_SIBLINGS},
-	{"kubepods", no_argument, NULL, OPTION_SELECTOR + SELECTOR_KUBEPODS},
-	{NULL, 0, NULL, 0},
-};
-
-struct arguments {
-	struct config_options options;
-	const char *runtime_dir;
-	bool dry_run;
-	bool json;
-};
-
-/* -1: go on; else an exit code. */
-static int parse_arguments(int argc, char **argv, struct arguments *ret)
-{
-	struct config_error error;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:h", options_long, NULL)) != -1) {
-		enum config_status status = CONFIG_OK;
-
-		if (c == 'c')
-			ret->options.path = optarg;
-		else if (c == OPTION_DRY_RUN)
-			ret->dry_run = true;
-		else if (c == OPTION_JSON)
-			ret->json = true;
-		else if (c == OPTION_RUNTIME_DIR)
-			ret->runtime_dir = optarg;
-		else if (c == OPTION_SET)
-			status = config_add_override(&ret->options, optarg, &error);
-		else if (c >= OPTION_SELECTOR && c < OPTION_SELECTOR + SELECTOR_COUNT)
-			status = config_add_selector(&ret->options,
-				(enum selector_kind)(c - OPTION_SELECTOR), optarg, &error);
-		else if (c == 'h')
-			return printf("%s", usage_text) < 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;
-		else
-			return EXIT_CODE_USAGE; /* getopt has said which */
-		if (status != CONFIG_OK) {
-			(void)fprintf(stderr, "oomsnap: %s\n", error.text);
-			return EXIT_CODE_USAGE;
-		}
-	}
-	if (optind < argc) {
-		(void)fprintf(stderr,
-			"oomsnap: unexpected argument '%s'; targets are named by options, see "
-			"'oomsnap watch --help'\n",
-			argv[optind]);
-		return EXIT_CODE_USAGE;
-	}
-	if (ret->runtime_dir && ret->runtime_dir[0] != '/') {
-		(void)fprintf(stderr, "oomsnap: --runtime-dir %s: give an absolute path\n",
-			ret->runtime_dir);
-		return EXIT_CODE_USAGE;
-	}
-	return -1;
-}
 
 static void choose_runtime_dir(struct watch *w, const char *option)
 {
@@ -229,10 +144,10 @@ static int run(struct watch *w)
 int cmd_watch(int argc, char **argv)
 {
 	static struct watch watch; /* large, and as long-lived as the process */
-	static struct arguments arguments;
+	static struct watch_arguments arguments;
 	struct event_options events = {.sink = EVENT_SINK_AUTO, .fd = STDERR_FILENO};
 	struct config_error error;
-	int r = parse_arguments(argc, argv, &arguments);
+	int r = watch_arguments_parse(argc, argv, usage_text, &arguments);
 
 	if (r >= 0)
 		return r;

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * oomsnap check: is the configuration valid, and what can be promised for each of its targets?
+ *
+ * Opens each target as watch would, measures the same means, and prints the guarantee with the
+ * first thing that keeps it from being higher and how to mend that; where it would arm and trip;
+ * whether the dump directory has room for a core as large as the limit. Touches nothing: no process
+ * of a target is stopped, no file written.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/checked.h"
+#include "base/str.h"
+#include "cmd.h"
+#include "event.h"
+#include "exit_code.h"
+#include "os/clock.h"
+#include "watch.h"
+#include "watch_arguments.h"
+
+static const char usage_text[] =
+	"Usage: oomsnap check [-c FILE] [--json] [--set KEY=VALUE]... [selectors]\n"
+	"\n"
+	"Says whether the configuration is valid and what can be promised for each target.\n"
+	"\n"
+	"  -c, --config FILE     configuration (default " CONFIG_PATH ",\n"
+	"                        or none at all where selectors are given)\n"
+	"      --set KEY=VALUE   as a last line of [defaults]\n"
+	"      --json            one JSON object a target\n"
+	"  -h, --help\n"
+	"\n" WATCH_SELECTORS_USAGE
+	"Exit status: 0 every target is there and better than observe, 1 failed, 2 bad usage or\n"
+	"configuration, 3 a target is not there, 4 for a target nothing but observe is possible.\n";
+
+#define MIB(bytes) ((bytes) / 1048576U)
+
+/* Bytes that the file system of the dump directory (or of its parent) has for us; 0: unknown. */
+static uint64_t room(const char *directory)
+{
+	char path[CONFIG_DIRECTORY_MAX];
+	struct statvfs fs;
+	char *slash;
+
+	(void)str_copy(path, sizeof(path), directory); /* same size */
+	while (statvfs(path, &fs) != 0) {
+		slash = strrchr(path, '/');
+		if (!slash || slash == path)
+			return 0;
+		*slash = '\0';
+	}
+	return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+static void print_json(const struct target *t, bool found)
+{
+	const struct thresholds *th = &t->engine.thresholds;
+	char text[8192];
+	struct str s;
+
+	str_init(&s, text, sizeof(text));
+	(void)str_add(&s, "{\"target\":\"");
+	(void)str_add_json(&s, t->config->name, strlen(t->config->name));
+	(void)str_addf(&s, "\",\"found\":%s", found ? "true" : "false");
+	if (found) {
+		(void)str_add(&s, ",\"cgroup\":\"");
+		(void)str_add_json(&s, t->cgroup.level[0].path, strlen(t->cgroup.level[0].path));
+		(void)str_addf(&s,
+			"\",\"version\":\"%s\",\"guarantee\":\"%s\",\"why\":\"%s\","
+			"\"mend\":\"%s\"",
+			cgroup_version_name(&t->cgroup), guarantee_name(t->guarantee.guarantee),
+			t->guarantee.why, t->guarantee.mend);
+		if (t->engine.last.limit_bytes != SIZE_UNLIMITED)
+			(void)str_addf(&s,
+				",\"limit_bytes\":%" PRIu64 ",\"arm_bytes\":%" PRIu64
+				",\"trip_bytes\":%" PRIu64,
+				t->engine.last.limit_bytes, th->arm_bytes, th->trip_bytes);
+		(void)str_addf(&s, ",\"used_bytes\":%" PRIu64, sample_used(&t->engine.last));
+	}
+	(void)str_add(&s, ",\"directory\":\"");
+	(void)str_add_json(&s, t->config->directory, strlen(t->config->directory));
+	(void)str_addf(&s, "\",\"free_bytes\":%" PRIu64 "}", room(t->config->directory));
+	(void)puts(text);
+}
+
+static void print_text(const struct target *t, bool found)
+{
+	const struct sample *s = &t->engine.last;
+	uint64_t free_bytes = room(t->config->directory);
+
+	(void)printf("target %s\n", t->config->name);
+	if (!found) {
+		(void)printf(
+			"  not there: no cgroup for %s %s at the moment; it will be watched when "
+			"it comes\n",
+			selector_kind_name(t->config->selector.kind), t->config->selector.value);
+		return;
+	}
+	(void)printf(
+		"  cgroup     %s (%s)\n", t->cgroup.level[0].path, cgroup_version_name(&t->cgroup));
+	(void)printf("  guarantee  %s\n", guarantee_name(t->guarantee.guarantee));
+	if (t->guarantee.why[0])
+		(void)printf(
+			"  because    %s\n  to raise   %s\n", t->guarantee.why, t->guarantee.mend);
+	if (s->limit_bytes != SIZE_UNLIMITED)
+		(void)printf("  limit      %" PRIu64 " MiB (%s), used %" PRIu64
+			     " MiB; arms at %" PRIu64 " MiB, trips at %" PRIu64 " MiB\n",
+			MIB(s->limit_bytes), s->level ? "of a parent" : "its own",
+			MIB(sample_used(s)), MIB(t->engine.thresholds.arm_bytes),
+			MIB(t->engine.thresholds.trip_bytes));
+	(void)printf("  directory  %s, %" PRIu64 " MiB free%s\n", t->config->directory,
+		MIB(free_bytes),
+		s->limit_bytes != SIZE_UNLIMITED &&
+				free_bytes <
+					add_sat(s->limit_bytes, t->config->policy.keep_free_bytes)
+			? ": TOO LITTLE for a core as large as the limit"
+			: "");
+}
+
+static enum exit_code check_target(struct watch *w, uint32_t i, bool json)
+{
+	struct target *t = &w->target[i];
+	enum exit_code code = EXIT_CODE_OK;
+	bool found;
+
+	t->watch = w;
+	t->index = i;
+	t->config = &w->config->targets[i];
+	found = target_find(t);
+	if (found && cgroup_sample(&t->cgroup, w->now_ns, 0, &t->engine.last) != 0)
+		found = false;
+	if (json)
+		print_json(t, found);
+	else
+		print_text(t, found);
+	if (!found)
+		code = EXIT_CODE_NO_TARGET;
+	else if (t->guarantee.guarantee == GUARANTEE_OBSERVE)
+		code = EXIT_CODE_PERMISSION;
+	target_close(t);
+	return code;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	static struct watch watch; /* large */
+	static struct watch_arguments arguments;
+	struct event_options events = {.sink = EVENT_SINK_TEXT, .fd = STDERR_FILENO};
+	struct config_error error;
+	enum exit_code code = EXIT_CODE_OK;
+	int r = watch_arguments_parse(argc, argv, usage_text, &arguments);
+
+	if (r >= 0)
+		return r;
+	r = config_load(&arguments.options, &watch.config, &error);
+	if (r != 0) {
+		(void)fprintf(stderr, "oomsnap: %s\n", r > 0 ? error.text : "no memory");
+		return r == CONFIG_UNREADABLE ? EXIT_CODE_PERMISSION
+			: r > 0		      ? EXIT_CODE_USAGE
+					      : EXIT_CODE_FAILED;
+	}
+	(void)event_open(&events); /* what target_find() has to say goes to stderr */
+	watch.now_ns = clock_now_ns();
+	for (uint32_t i = 0; i < watch.config->target_count; i++) {
+		enum exit_code one = check_target(&watch, i, arguments.json);
+
+		if (code == EXIT_CODE_OK)
+			code = one;
+	}
+	config_free(watch.config);
+	return code;
+}
