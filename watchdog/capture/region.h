@@ -5,6 +5,7 @@
 #ifndef OOMSNAP_CAPTURE_REGION_H
 #define OOMSNAP_CAPTURE_REGION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,11 +39,11 @@ struct region {
 	uint64_t inode;
 	uint32_t major;
 	uint32_t minor;
-	uint32_t name;	/* offset into the plan's names; 0: none */
-	uint8_t prot;	/* enum maps_prot bits */
-	uint8_t class;	/* enum region_class */
-	uint8_t source; /* enum region_source */
-	uint8_t flags;	/* enum region_flag bits */
+	uint32_t name;	       /* offset into the plan's names; 0: none */
+	uint8_t prot;	       /* enum maps_prot bits */
+	uint8_t class;	       /* enum region_class */
+	uint8_t source;	       /* enum region_source */
+	_Atomic uint8_t flags; /* enum region_flag bits; set by several threads */
 };
 
 enum region_flag {

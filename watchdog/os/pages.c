@@ -302,6 +302,27 @@ ssize_t pages_read(const struct pages *p, const struct page_run *runs, size_t co
 	return (ssize_t)total;
 }
 
+ssize_t pages_read_protected(
+	const struct pages *p, const struct page_run *runs, size_t count, void *buffer)
+{
+	size_t total = 0;
+
+	if (p->mem_fd < 0)
+		return -EACCES;
+	for (size_t i = 0; i < count; i++) {
+		size_t len = runs[i].end - runs[i].start;
+		ssize_t n = pread(p->mem_fd, (char *)buffer + total, len, (off_t)runs[i].start);
+
+		if (n < 0 && !total)
+			return -errno;
+		if (n > 0)
+			total += (size_t)n;
+		if (n < (ssize_t)len)
+			break;
+	}
+	return (ssize_t)total;
+}
+
 int pages_read_one(const struct pages *p, uint64_t address, void *buffer, size_t size)
 {
 	struct iovec local = {.iov_base = buffer, .iov_len = size};

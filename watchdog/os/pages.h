@@ -76,6 +76,13 @@ int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_
 ssize_t pages_read(const struct pages *p, const struct page_run *runs, size_t count, void *buffer);
 
 /*
+ * The same through /proc/PID/mem, for mappings that the program itself may not read. On the tracer
+ * thread: kernels with PROC_MEM_FORCE_PTRACE let no other. -EACCES without the right to open it.
+ */
+ssize_t pages_read_protected(
+	const struct pages *p, const struct page_run *runs, size_t count, void *buffer);
+
+/*
  * One page, first as above, then through /proc/PID/mem, which also reads what the program has
  * protected against reading (on some kernels for the tracer thread only: PROC_MEM_FORCE_PTRACE).
  * 0, or -errno: -EIO, -EFAULT for a page that cannot be read, -ESRCH when the process has ended.

@@ -38,8 +38,9 @@
 #define STEP_MIN_NS (50 * NS_PER_US) /* the default timer slack; less would not be kept */
 #define STEP_MAX_NS (1 * NS_PER_MS)
 #define REAP_WAIT_NS (1 * NS_PER_S) /* for threads killed while we held them, to finish dying */
-#define PASSES_MAX 64 /* of the task list; a program that outruns these creates threads for ever \
-		       */
+#define PASSES_MAX                                                                    \
+	64 /* of the task list; a program that outruns these creates threads for ever \
+	    */
 
 void ptrace_set_init(
 	struct ptrace_set *set, struct ptrace_thread *threads, uint32_t max, uint8_t *seen)
@@ -66,6 +67,7 @@ static void nap(uint64_t ns)
 
 struct pass {
 	struct ptrace_set *set;
+	atomic_bool *cancel; /* of this call; the set may be in other hands when it is set */
 	int proc_fd;
 	uint32_t found; /* threads not known before */
 };
@@ -81,12 +83,10 @@ static bool has_ended(int proc_fd, pid_t tid)
 
 static enum ptrace_thread_state seize(struct pass *p, pid_t tid)
 {
-	atomic_bool *cancel = &p->set->cancel;
-
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
 		int error = errno;
 
-		if (atomic_load(cancel))
+		if (atomic_load(p->cancel))
 			return PTRACE_THREAD_REFUSED;
 		if (error == ESRCH || has_ended(p->proc_fd, tid))
 			return PTRACE_THREAD_GONE;
@@ -104,7 +104,7 @@ static bool on_task(void *user, pid_t tid)
 	struct ptrace_set *set = p->set;
 	enum ptrace_thread_state state;
 
-	if (atomic_load(&set->cancel))
+	if (atomic_load(p->cancel))
 		return false;
 	if ((uint32_t)tid >= PTRACE_TID_LIMIT || seen(set, tid))
 		return true;
@@ -113,7 +113,7 @@ static bool on_task(void *user, pid_t tid)
 		return true;
 	}
 	state = seize(p, tid);
-	if (atomic_load(&set->cancel))
+	if (atomic_load(p->cancel))
 		return false; /* may have been a long time: the set is no longer ours to write */
 	set->seen[(uint32_t)tid / 8] |= (uint8_t)(1U << (tid % 8));
 	set->threads[set->count++] = (struct ptrace_thread){.tid = tid, .state = (uint8_t)state};
@@ -169,7 +169,7 @@ static int wait_for_all(struct ptrace_set *set, uint64_t deadline_ns, uint64_t p
 	while (set->waiting) {
 		uint64_t now;
 
-		if (atomic_load(&set->cancel))
+		if (atomic_load(set->cancel))
 			return PTRACE_CANCELLED;
 		if (collect(set)) {
 			progress = clock_now_ns();
@@ -212,15 +212,16 @@ static uint32_t held(const struct ptrace_set *set)
 
 int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint64_t patience_ns)
 {
+	atomic_bool *cancel = set->cancel;
 	int late = 0;
 
 	for (int i = 0; i < PASSES_MAX; i++) {
-		struct pass p = {.set = set, .proc_fd = proc_fd};
+		struct pass p = {.set = set, .cancel = cancel, .proc_fd = proc_fd};
 		int r;
 
 		set->unlisted = 0;
 		r = proc_tasks(proc_fd, on_task, &p);
-		if (atomic_load(&set->cancel))
+		if (atomic_load(cancel))
 			return PTRACE_CANCELLED;
 		if (r == PROC_GONE)
 			return PTRACE_GONE;
@@ -235,6 +236,31 @@ int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint6
 	if (late == PTRACE_CANCELLED)
 		return late;
 	return held(set) ? late : nobody(set, proc_fd);
+}
+
+static bool on_listed(void *user, pid_t tid)
+{
+	struct ptrace_set *set = user;
+
+	if ((uint32_t)tid >= PTRACE_TID_LIMIT || seen(set, tid))
+		return true;
+	if (set->count == set->max) {
+		set->unlisted++;
+		return true;
+	}
+	set->seen[(uint32_t)tid / 8] |= (uint8_t)(1U << (tid % 8));
+	set->threads[set->count++] =
+		(struct ptrace_thread){.tid = tid, .state = PTRACE_THREAD_REFUSED};
+	return true;
+}
+
+int ptrace_list(struct ptrace_set *set, int proc_fd)
+{
+	set->unlisted = set->waiting = 0;
+	for (uint32_t i = 0; i < set->count; i++)
+		if (set->threads[i].state != PTRACE_THREAD_GONE)
+			set->threads[i].state = PTRACE_THREAD_REFUSED;
+	return proc_tasks(proc_fd, on_listed, set) ? PTRACE_GONE : 0;
 }
 
 int ptrace_registers(pid_t tid, uint32_t type, void *buffer, size_t size, size_t *ret_len)

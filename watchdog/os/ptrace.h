@@ -36,11 +36,12 @@ struct ptrace_set {
 	struct ptrace_thread *threads; /* max entries */
 	uint32_t max;
 	uint32_t count;
-	uint32_t waiting;   /* of them in PTRACE_THREAD_WAITING */
-	uint32_t unlisted;  /* threads beyond max: seen, seized nor written */
-	int refusal;	    /* errno of the last refused SEIZE */
-	uint8_t *seen;	    /* PTRACE_BITMAP_BYTES: which tids are in threads[] */
-	atomic_bool cancel; /* set by another thread: return as soon as possible */
+	uint32_t waiting;    /* of them in PTRACE_THREAD_WAITING */
+	uint32_t unlisted;   /* threads beyond max: seen, seized nor written */
+	int refusal;	     /* errno of the last refused SEIZE */
+	uint8_t *seen;	     /* PTRACE_BITMAP_BYTES: which tids are in threads[] */
+	atomic_bool *cancel; /* set by another thread, the caller's: return as soon as possible; the
+				set then belongs to that other thread */
 };
 
 enum ptrace_result {
@@ -51,7 +52,10 @@ enum ptrace_result {
 	PTRACE_CANCELLED,
 };
 
-/* threads: room for max entries; seen: PTRACE_BITMAP_BYTES of zeros. Kept for the set's life. */
+/*
+ * threads: room for max entries; seen: PTRACE_BITMAP_BYTES of zeros. Kept for the set's life.
+ * cancel is to be set before ptrace_stop().
+ */
 void ptrace_set_init(
 	struct ptrace_set *set, struct ptrace_thread *threads, uint32_t max, uint8_t *seen);
 
@@ -64,6 +68,12 @@ void ptrace_set_init(
  * PTRACE_CANCELLED or -errno; in every case ptrace_release() must follow.
  */
 int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint64_t patience_ns);
+
+/*
+ * For a set that was cancelled, on any thread: every thread of the process is listed and counts as
+ * refused. 0 or PTRACE_GONE.
+ */
+int ptrace_list(struct ptrace_set *set, int proc_fd);
 
 /*
  * PTRACE_GETREGSET of a stopped thread. 0 with *ret_len bytes filled, PTRACE_GONE, or -errno

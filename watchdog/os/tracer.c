@@ -150,7 +150,21 @@ void tracer_free(struct tracer *t)
 	free(t);
 }
 
-int tracer_call(struct tracer *t, int (*call)(void *arg), void *arg, uint64_t deadline_ns, int *ret)
+void tracer_start(struct tracer *t, int (*call)(void *arg), void *arg)
+{
+	struct mailbox *box = t->box;
+
+	if (!box)
+		return; /* tracer_wait() tells */
+	(void)pthread_mutex_lock(&box->lock);
+	box->call = call;
+	box->arg = arg;
+	box->done = false;
+	(void)pthread_cond_broadcast(&box->changed);
+	(void)pthread_mutex_unlock(&box->lock);
+}
+
+int tracer_wait(struct tracer *t, uint64_t deadline_ns, int *ret)
 {
 	struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
 		.tv_nsec = (long)(deadline_ns % NS_PER_S)};
@@ -160,10 +174,6 @@ int tracer_call(struct tracer *t, int (*call)(void *arg), void *arg, uint64_t de
 	if (!box)
 		return TRACER_STUCK;
 	(void)pthread_mutex_lock(&box->lock);
-	box->call = call;
-	box->arg = arg;
-	box->done = false;
-	(void)pthread_cond_broadcast(&box->changed);
 	while (!box->done && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&box->changed, &box->lock, &until);
 	if (box->done) {
@@ -175,6 +185,12 @@ int tracer_call(struct tracer *t, int (*call)(void *arg), void *arg, uint64_t de
 	}
 	(void)pthread_mutex_unlock(&box->lock);
 	return r;
+}
+
+int tracer_call(struct tracer *t, int (*call)(void *arg), void *arg, uint64_t deadline_ns, int *ret)
+{
+	tracer_start(t, call, arg);
+	return tracer_wait(t, deadline_ns, ret);
 }
 
 int tracer_renew(struct tracer *t)

@@ -31,6 +31,10 @@ void tracer_free(struct tracer *t);
 int tracer_call(
 	struct tracer *t, int (*call)(void *arg), void *arg, uint64_t deadline_ns, int *ret);
 
+/* The same in two steps: tracer_start() does not wait. After it, tracer_wait() must follow. */
+void tracer_start(struct tracer *t, int (*call)(void *arg), void *arg);
+int tracer_wait(struct tracer *t, uint64_t deadline_ns, int *ret);
+
 /*
  * Ends the thread, so that the kernel lets go of all that it traces, and starts another. One that
  * is stuck ends by itself once its call returns. The only function here that may allocate: call it

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Copying memory of a stopped process into its core.
+ *
+ * A unit is a stretch of one segment. Its pages are listed (pages.c), read in batches of up to one
+ * buffer with a single process_vm_readv over many runs, tested for zeros, and written where the
+ * layout says. Nothing is read that was not listed, so no page comes to be in the target:
+ *   REGION_PAGES    what exists; the rest stays a hole of the file and reads as zeros
+ *   REGION_OVERLAY  a private mapping of a file: what exists, and the file's own bytes, read from
+ *                   the file, where the program has touched nothing; that is what the program would
+ *                   have read there
+ *   REGION_OBJECT   shared memory, read through a descriptor of the object along its data extents;
+ *                   reading it through the mapping would fill its holes, charged to the target
+ *   REGION_WHOLE    the kernel's own code page
+ *
+ * A present page of zeros is not written when it has SPARSE_BYTES of company or is all there is of
+ * its run: the file reads the same, shorter on disk. A page that cannot be read is tried once more
+ * through /proc/PID/mem, then left a hole and counted; the pages behind it are still taken (guard
+ * pages make reads end early in the middle of a mapping).
+ *
+ * Swapped pages are left for a second round, which comes last: reading them brings them back into
+ * memory that the target may not have.
+ *
+ * Refuses: mappings without PROT_READ, unless it runs on the tracer thread. Limits: what lies
+ * behind the end of a file is a hole, as it is a SIGBUS for the program.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "capture/copy.h"
+
+#define READ_BATCH_MAX 64U
+#define SPARSE_BYTES (64ULL << 10) /* a shorter hole costs more extents than it saves */
+
+void copy_init(struct copier *c, unsigned char *buffer, size_t buffer_bytes)
+{
+	memset(c, 0, sizeof(*c));
+	c->buffer = buffer;
+	c->buffer_bytes = buffer_bytes;
+	c->file_fd = -1;
+	c->file_region = UINT32_MAX;
+}
+
+static void forget_file(struct copier *c)
+{
+	if (c->file_fd >= 0)
+		(void)close(c->file_fd); /* read only */
+	c->file_fd = -1;
+	c->file_region = UINT32_MAX;
+}
+
+void copy_begin(struct copier *c, struct copy_job *job, bool protected)
+{
+	c->job = job;
+	c->protected = protected;
+	sink_window_init(&c->window);
+}
+
+void copy_end(struct copier *c)
+{
+	forget_file(c);
+	sink_window_close(c->job->sink, &c->window);
+}
+
+static bool stopping(const struct copier *c)
+{
+	return atomic_load(&c->job->stop) != 0;
+}
+
+static bool stop(struct copier *c, unsigned int missing, int error)
+{
+	int none = 0;
+
+	(void)atomic_compare_exchange_strong(
+		&c->job->error, &none, error); /* the first one tells */
+	(void)atomic_fetch_or(&c->job->stop, missing);
+	return false;
+}
+
+static void skip(struct copier *c, uint64_t bytes, unsigned int missing)
+{
+	(void)atomic_fetch_add(&c->job->skipped_bytes, bytes);
+	(void)atomic_fetch_or(&c->job->missing, missing);
+}
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+static bool write_out(struct copier *c, const unsigned char *bytes, size_t len, uint64_t offset)
+{
+	int r;
+
+	if (stopping(c)) /* also: the file may be another one by now */
+		return false;
+	r = FAULT_ERRNO(CAPTURE_PAGES);
+	if (r == 0)
+		r = sink_write(c->job->sink, &c->window, bytes, len, offset);
+	if (r == 0)
+		return true;
+	return stop(c, r == -ENOSPC ? CAPTURE_MISSING_SPACE : CAPTURE_MISSING_IO, r);
+}
+
+static bool is_zero(const unsigned char *bytes, size_t len)
+{
+	static const unsigned char zeros[64];
+
+	return memcmp(bytes, zeros, sizeof(zeros)) == 0 &&
+		memcmp(bytes, bytes + sizeof(zeros), len - sizeof(zeros)) == 0;
+}
+
+/* Writes bytes that are contiguous in the target and in the file, leaving out long zeros. */
+static bool put(struct copier *c, const unsigned char *bytes, size_t len, uint64_t offset)
+{
+	size_t page = c->job->plan->pages.page_bytes;
+	size_t written = 0; /* up to here everything is written or left a hole */
+	size_t zeros = 0;   /* ending at `at` */
+	size_t at = 0;
+
+	(void)atomic_fetch_add(&c->job->memory_bytes, len);
+	for (; at < len; at += page) {
+		size_t n = min_u64(page, len - at);
+
+		if (is_zero(bytes + at, n)) {
+			zeros += n;
+			continue;
+		}
+		if (zeros >= SPARSE_BYTES) {
+			size_t from = at - zeros;
+
+			if (from > written &&
+				!write_out(c, bytes + written, from - written, offset + written))
+				return false;
+			(void)atomic_fetch_add(&c->job->zero_bytes, zeros);
+			written = at;
+		}
+		zeros = 0;
+	}
+	if (zeros) /* at the end: nothing is gained by writing them */
+		(void)atomic_fetch_add(&c->job->zero_bytes, zeros);
+	if (len - zeros > written)
+		return write_out(c, bytes + written, len - zeros - written, offset + written);
+	return true;
+}
+
+/* --- pages of the process ------------------------------------------------------------------ */
+
+/* The page at the front of run is not to be had in bulk. False: end. */
+static bool one_page(struct copier *c, const struct segment *s, struct page_run *run)
+{
+	struct capture_plan *plan = c->job->plan;
+	size_t page = plan->pages.page_bytes;
+	uint64_t address = run->start;
+	int r = pages_read_one(&plan->pages, address, c->buffer, page);
+
+	run->start += page;
+	if (r == 0)
+		return put(c, c->buffer, page, s->offset + (address - s->start));
+	if (r == -ESRCH)
+		return stop(c, CAPTURE_MISSING_EXITED, r);
+	skip(c, page, CAPTURE_MISSING_READ);
+	return true;
+}
+
+/* Fills batch[] from the front of runs[0..count) up to the size of the buffer. */
+static size_t fill_batch(
+	const struct copier *c, const struct page_run *runs, size_t count, struct page_run *batch)
+{
+	size_t room = c->buffer_bytes;
+	size_t n = 0;
+
+	for (; n < count && n < READ_BATCH_MAX && room; n++) {
+		uint64_t len = min_u64(runs[n].end - runs[n].start, room);
+
+		batch[n] = (struct page_run){.start = runs[n].start, .end = runs[n].start + len};
+		room -= len;
+	}
+	return n;
+}
+
+/* All of runs[0..count), which are used up on the way. */
+static bool copy_runs(
+	struct copier *c, const struct segment *s, struct page_run *runs, size_t count)
+{
+	const struct pages *pages = &c->job->plan->pages;
+	struct page_run batch[READ_BATCH_MAX];
+
+	while (count) {
+		size_t n = fill_batch(c, runs, count, batch);
+		const unsigned char *at = c->buffer;
+		ssize_t got = c->protected ? pages_read_protected(pages, batch, n, c->buffer)
+					   : pages_read(pages, batch, n, c->buffer);
+		uint64_t left = got > 0 ? (uint64_t)got : 0;
+
+		if (got == -ESRCH)
+			return stop(c, CAPTURE_MISSING_EXITED, -ESRCH);
+		for (size_t i = 0; i < n; i++) {
+			uint64_t len = batch[i].end - batch[i].start;
+			uint64_t have = min_u64(len, left) / pages->page_bytes * pages->page_bytes;
+
+			if (have && !put(c, at, have, s->offset + (batch[i].start - s->start)))
+				return false;
+			at += have;
+			left -= have;
+			runs->start += have;
+			if (runs->start == runs->end) {
+				runs++;
+				count--;
+			}
+			if (have < len) {
+				if (!one_page(c, s, runs))
+					return false;
+				if (runs->start == runs->end) {
+					runs++;
+					count--;
+				}
+				break;
+			}
+		}
+		if (stopping(c))
+			return false;
+	}
+	return true;
+}
+
+/* Whether this round reads a run; notes on the region that a second one is needed. */
+static bool wanted(struct copier *c, struct region *region, const struct page_run *run)
+{
+	bool swapped = !(run->kind & PAGE_PRESENT);
+
+	if (swapped == c->job->swap_too)
+		return true;
+	if (swapped)
+		(void)atomic_fetch_or(&region->flags, REGION_SWAPPED);
+	return false;
+}
+
+/* --- files behind mappings ----------------------------------------------------------------- */
+
+static int open_file(struct copier *c, uint32_t index)
+{
+	struct capture_plan *plan = c->job->plan;
+	const struct region *r = &plan->regions[index];
+	struct file_identity identity = {.inode = r->inode, .major = r->major, .minor = r->minor};
+
+	if (c->file_region == index)
+		return c->file_error;
+	forget_file(c);
+	c->file_region = index;
+	c->file_error = pages_open_file(
+		&plan->pages, r->start, r->end, plan_name(plan, r), &identity, &c->file_fd);
+	return c->file_error;
+}
+
+/* Bytes of the file for [from, to) of the mapping. */
+static bool copy_file(struct copier *c, const struct segment *s, uint64_t from, uint64_t to)
+{
+	const struct region *r = &c->job->plan->regions[s->region];
+
+	if (from == to || c->job->swap_too)
+		return true;
+	if (open_file(c, s->region)) {
+		skip(c, to - from, CAPTURE_MISSING_READ);
+		return true;
+	}
+	while (from < to) {
+		size_t want = min_u64(to - from, c->buffer_bytes);
+		ssize_t n = pread(
+			c->file_fd, c->buffer, want, (off_t)(r->offset_bytes + (from - r->start)));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			skip(c, to - from, CAPTURE_MISSING_READ);
+		if (n <= 0)
+			break;					  /* behind the end of the file */
+		if ((size_t)n % c->job->plan->pages.page_bytes) { /* the last page of the file */
+			size_t page = c->job->plan->pages.page_bytes;
+			size_t full = ((size_t)n + page - 1) / page * page;
+
+			memset(c->buffer + n, 0, full - (size_t)n);
+			n = (ssize_t)full;
+		}
+		if (!put(c, c->buffer, (size_t)n, s->offset + (from - s->start)))
+			return false;
+		from += (uint64_t)n;
+	}
+	return !stopping(c);
+}
+
+/* --- units --------------------------------------------------------------------------------- */
+
+/* The pages of [from, to), and what overlay takes from the file between them. */
+static bool copy_pages(
+	struct copier *c, const struct segment *s, uint64_t from, uint64_t to, bool overlay)
+{
+	struct capture_plan *plan = c->job->plan;
+	struct region *region = &plan->regions[s->region];
+
+	while (from < to) {
+		uint64_t next;
+		size_t count;
+		size_t kept = 0;
+		int r = pages_scan(&plan->pages, from, to, c->runs, COPY_RUNS_MAX, &count, &next);
+
+		if (r)
+			return stop(
+				c, r == -ESRCH ? CAPTURE_MISSING_EXITED : CAPTURE_MISSING_READ, r);
+		for (size_t i = 0; overlay && i < count; i++) {
+			if (!copy_file(c, s, from, c->runs[i].start))
+				return false;
+			from = c->runs[i].end;
+		}
+		if (overlay && !copy_file(c, s, from, next))
+			return false;
+		for (size_t i = 0; i < count; i++)
+			if (wanted(c, region, &c->runs[i]))
+				c->runs[kept++] = c->runs[i];
+		if (c->job->swap_too)
+			for (size_t i = 0; i < kept; i++)
+				(void)atomic_fetch_add(
+					&c->job->swap_bytes, c->runs[i].end - c->runs[i].start);
+		if (!copy_runs(c, s, c->runs, kept))
+			return false;
+		from = next;
+	}
+	return true;
+}
+
+static bool copy_object(struct copier *c, const struct segment *s, uint64_t from, uint64_t to)
+{
+	const struct region *r = &c->job->plan->regions[s->region];
+	uint64_t base = r->start - r->offset_bytes; /* address of the object's first byte */
+
+	if (c->job->swap_too)
+		return true;
+	if (open_file(c, s->region)) {
+		/* Pages that the process has mapped can be read; what else there is cannot. */
+		(void)atomic_fetch_or(&c->job->missing, CAPTURE_MISSING_SHARED);
+		if (c->job->plan->pages.method == PAGES_BLIND) {
+			skip(c, to - from, CAPTURE_MISSING_SHARED);
+			return true;
+		}
+		return copy_pages(c, s, from, to, /* overlay= */ false);
+	}
+	while (from < to) {
+		off_t data = lseek(c->file_fd, (off_t)(from - base), SEEK_DATA);
+		off_t hole;
+
+		if (data < 0)
+			return errno == ENXIO || stop(c, CAPTURE_MISSING_READ, -errno);
+		hole = lseek(c->file_fd, data, SEEK_HOLE);
+		from = max_u64(from, base + (uint64_t)data);
+		if (from >= to)
+			break;
+		if (!copy_file(c, s, from, hole < 0 ? to : min_u64(to, base + (uint64_t)hole)))
+			return false;
+		from = hole < 0 ? to : base + (uint64_t)hole;
+	}
+	return true;
+}
+
+bool copy_unit(struct copier *c, uint32_t segment, uint64_t from, uint64_t to)
+{
+	const struct segment *s = &c->job->plan->segments[segment];
+	const struct region *r = &c->job->plan->regions[s->region];
+	struct page_run run = {.start = from, .end = to, .kind = PAGE_PRESENT};
+
+	if (stopping(c))
+		return false;
+	switch ((enum region_source)r->source) {
+	case REGION_PAGES:
+		return copy_pages(c, s, from, to, /* overlay= */ false);
+	case REGION_OVERLAY:
+		return copy_pages(c, s, from, to, /* overlay= */ true);
+	case REGION_OBJECT:
+		return copy_object(c, s, from, to);
+	case REGION_WHOLE:
+		return c->job->swap_too || copy_runs(c, s, &run, 1);
+	case REGION_NOTHING:
+	case REGION_SOURCE_COUNT:
+		break;
+	}
+	return true;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copying one stretch of a target's memory into its place in the core. One struct copier belongs to
+ * one thread at a time.
+ */
+#ifndef OOMSNAP_CAPTURE_COPY_H
+#define OOMSNAP_CAPTURE_COPY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/plan.h"
+#include "capture/sink.h"
+
+#define COPY_RUNS_MAX 256
+
+/* What all copiers of one capture share. */
+struct copy_job {
+	struct capture_plan *plan;
+	struct core_sink *sink;
+	bool swap_too;	  /* second round: swapped pages, and nothing else */
+	atomic_uint stop; /* enum capture_missing bits, or COPY_STOP: end soon */
+	atomic_int error; /* negative errno that made it end */
+	_Atomic uint64_t memory_bytes;
+	_Atomic uint64_t zero_bytes;
+	_Atomic uint64_t skipped_bytes;
+	_Atomic uint64_t swap_bytes;
+	atomic_uint missing; /* enum capture_missing bits that did not end it */
+};
+#define COPY_STOP (1U << 31) /* the caller's wish */
+
+struct copier {
+	struct copy_job *job;
+	unsigned char *buffer;
+	size_t buffer_bytes;
+	struct sink_window window; /* of what this copier wrote lately */
+	uint32_t file_region;	   /* whose file file_fd is */
+	int file_fd;
+	int file_error;
+	bool protected; /* runs on the tracer thread, for mappings without PROT_READ */
+	struct page_run runs[COPY_RUNS_MAX];
+};
+
+void copy_init(struct copier *c, unsigned char *buffer, size_t buffer_bytes);
+void copy_begin(struct copier *c, struct copy_job *job, bool protected);
+/* Closes what is open and hands the last writes to the disk. */
+void copy_end(struct copier *c);
+
+/*
+ * Copies [from, to) of a segment with room in the file. False when job->stop says to end, which a
+ * full disk, an I/O error or the end of the process make this function set itself. A page that
+ * cannot be read stays a hole, is counted, and does not end anything.
+ */
+bool copy_unit(struct copier *c, uint32_t segment, uint64_t from, uint64_t to);
+
+#endif

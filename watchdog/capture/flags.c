@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * VmFlags of the mappings, read while the copy workers already run.
+ *
+ * madvise(MADV_DONTDUMP) is a program's promise to its users that a secret stays out of cores, and
+ * it is kept exactly: the flags are read while every thread stands still, and no byte of a mapping
+ * is copied before its flags are known. The only place that tells them is the VmFlags line of
+ * smaps, for which the kernel walks the page tables of every mapping: 4 us a mapping and 12 ms a
+ * GiB, measured, against half a microsecond a mapping for maps (and PROCMAP_QUERY, which does not
+ * tell them). So the layout gives every mapping room first, the workers begin with what is known,
+ * and the room of what must stay out is taken back by patching one program header.
+ *
+ * Device memory shows here, too (io, pf): it is never read, as that can have effects.
+ *
+ * Reading ends behind the last mapping that has room in the file. Where smaps cannot be opened at
+ * all (a kernel without CONFIG_PROC_PAGE_MONITOR), the flags cannot be known by anybody but the
+ * kernel itself, and the core would be empty: then everything is taken, and the caller is told
+ * -ENOENT.
+ */
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "capture/flags.h"
+#include "capture/head.h"
+#include "capture/writer.h"
+#include "os/clock.h"
+#include "os/lines.h"
+#include "os/proc.h"
+#include "parse/maps.h"
+
+#define ANNOUNCE_MAPPINGS 16 /* between two words to the writer: each takes its lock */
+
+struct reader {
+	struct capture_plan *plan;
+	struct capture_writer *writer;
+	int fd;
+	uint32_t region;  /* the next one whose flags are not known */
+	uint32_t segment; /* the first one of it */
+	uint32_t last;	  /* regions from here on have no room in the file */
+	uint32_t unannounced;
+	uint64_t dontdump_bytes;
+	uint64_t unknown_bytes;
+};
+
+/* Takes the room of the region's segments; returns how much it was. */
+static int leave_out(struct reader *r, uint64_t *bytes)
+{
+	struct capture_plan *plan = r->plan;
+	int error = 0;
+
+	(void)atomic_fetch_or(&plan->regions[r->region].flags, REGION_LEFT_OUT);
+	for (uint32_t i = r->segment;
+		i < plan->segment_count && plan->segments[i].region == r->region; i++) {
+		if (!plan->segments[i].file_bytes)
+			continue;
+		*bytes += plan->segments[i].file_bytes;
+		if (head_drop_segment(plan, r->fd, i))
+			error = -EIO;
+	}
+	return error;
+}
+
+static void next_region(struct reader *r)
+{
+	struct capture_plan *plan = r->plan;
+
+	while (r->segment < plan->segment_count && plan->segments[r->segment].region <= r->region)
+		r->segment++;
+	r->region++;
+	if (++r->unannounced >= ANNOUNCE_MAPPINGS && r->region < plan->region_count) {
+		writer_known(r->writer, plan->regions[r->region].start);
+		r->unannounced = 0;
+	}
+}
+
+/* Regions in front of address were not in smaps: their flags are not known. */
+static int skip_to(struct reader *r, uint64_t address)
+{
+	int error = 0;
+
+	while (r->region < r->plan->region_count && r->plan->regions[r->region].start < address) {
+		int e = leave_out(r, &r->unknown_bytes);
+
+		error = error ? error : e;
+		next_region(r);
+	}
+	return error;
+}
+
+static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_pages)
+{
+	const struct region *region;
+	uint64_t device_bytes = 0;
+	int error = skip_to(r, start);
+
+	if (r->region == r->plan->region_count)
+		return error;
+	region = &r->plan->regions[r->region];
+	if (region->start != start) /* [vsyscall], or a mapping beyond our table */
+		return error;
+	/* The kernel dumps its own code page whatever its flags say. */
+	if (region->source != REGION_WHOLE && region->source != REGION_NOTHING) {
+		if (flags & (MAPS_VM_IO | MAPS_VM_PFNMAP))
+			error = leave_out(r, &device_bytes);
+		else if (flags & MAPS_VM_DONTDUMP && !all_pages)
+			error = leave_out(r, &r->dontdump_bytes);
+	}
+	next_region(r);
+	return error;
+}
+
+static uint32_t end_of_room(const struct capture_plan *plan)
+{
+	for (uint32_t i = plan->segment_count; i > 0; i--)
+		if (plan->segments[i - 1].file_bytes)
+			return plan->segments[i - 1].region + 1;
+	return 0;
+}
+
+static int read_all(struct reader *r, int smaps_fd, bool all_pages, uint64_t stop_ns)
+{
+	struct maps_entry entry = {.start = 0};
+	struct lines lines;
+	const char *line;
+	size_t len;
+	int error = 0;
+
+	lines_init(&lines, smaps_fd, r->plan->text, PLAN_TEXT_BYTES);
+	while (r->region < r->last && lines_next(&lines, &line, &len)) {
+		uint32_t flags;
+		int e;
+
+		if (!len)
+			continue;
+		if (line[0] != 'V') { /* keys begin with a capital, mappings with an address */
+			if (line[0] >= '0' && (line[0] <= '9' || line[0] >= 'a'))
+				(void)maps_line(line, len, &entry); /* else: keeps the last one */
+			continue;
+		}
+		if (!maps_vmflags(line, len, &flags))
+			continue;
+		e = on_flags(r, entry.start, flags, all_pages);
+		error = error ? error : e;
+		if (clock_now_ns() >= stop_ns)
+			return -ETIME;
+	}
+	return lines.error ? lines.error : error;
+}
+
+int flags_read(struct capture_plan *plan, struct capture_writer *writer, int fd, bool all_pages,
+	uint64_t stop_ns, uint64_t *ret_dontdump_bytes, uint64_t *ret_unknown_bytes)
+{
+	struct reader r = {.plan = plan, .writer = writer, .fd = fd, .last = end_of_room(plan)};
+	_cleanup_close_ int smaps_fd = -1;
+	int error = proc_open_file(plan->mm_fd, "smaps", &smaps_fd);
+
+	if (error) {
+		error = error > 0 ? -ENOENT : error;
+	} else {
+		int e;
+
+		error = read_all(&r, smaps_fd, all_pages, stop_ns);
+		e = skip_to(&r, UINT64_MAX);
+		error = error ? error : e;
+	}
+	writer_known(writer, UINT64_MAX);
+	*ret_dontdump_bytes = r.dontdump_bytes;
+	*ret_unknown_bytes = r.unknown_bytes;
+	return error;
+}

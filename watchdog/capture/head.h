@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything of a core but the memory: headers, notes, and what is patched in them later.
+ */
+#ifndef OOMSNAP_CAPTURE_HEAD_H
+#define OOMSNAP_CAPTURE_HEAD_H
+
+#include <stdint.h>
+
+#include "capture/plan.h"
+
+/* Lays the core out: plan->layout, the segments' offsets, plan->note_offset. 0 or -EFBIG. */
+int head_plan(struct capture_plan *plan);
+
+/*
+ * Writes headers and notes through put, front to back without a gap. On the tracer thread: the
+ * registers are read on the way. note is our own note as it stands now. Sets
+ * plan->threads_without_registers. 0 or what put returned.
+ */
+int head_write(struct capture_plan *plan, const struct core_note *note,
+	int (*put)(void *user, const void *bytes, size_t len), void *user);
+
+/* Writes our own note again, where head_write() put it. 0 or -errno. */
+int head_patch_note(const struct capture_plan *plan, int fd, const struct core_note *note);
+
+/* Takes the room of a segment away: its memory reads as not in the core. 0 or -errno. */
+int head_drop_segment(struct capture_plan *plan, int fd, uint32_t segment);
+
+/* A core_note with what does not change. */
+void head_note(const struct capture_plan *plan, const struct capture_result *result,
+	uint64_t realtime_ns, struct core_note *ret);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core file as a place to write to, from several threads at once, within bounds of disk space
+ * and of page cache.
+ */
+#ifndef OOMSNAP_CAPTURE_SINK_H
+#define OOMSNAP_CAPTURE_SINK_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sink_mode {
+	SINK_BUFFERED,	/* page cache, written behind and dropped */
+	SINK_DONTCACHE, /* RWF_DONTCACHE, Linux 6.14 */
+	SINK_MODE_COUNT
+};
+
+struct core_sink {
+	int fd; /* the caller's */
+	enum sink_mode mode;
+	_Atomic int64_t room_bytes; /* that may still be written; below 0: over */
+};
+
+#define SINK_WINDOW_BYTES (8ULL << 20) /* handed to the disk at once */
+#define SINK_WINDOWS 16U	       /* on their way per thread: 128 MiB of page cache */
+
+struct sink_range {
+	uint64_t from;
+	uint64_t to;
+};
+
+/* One writer's traces in the page cache. */
+struct sink_window {
+	struct sink_range open; /* being filled */
+	uint64_t bytes;		/* written into it */
+	struct sink_range ring[SINK_WINDOWS];
+	uint32_t next;
+};
+
+void sink_init(struct core_sink *sink, int fd, uint64_t room_bytes);
+void sink_window_init(struct sink_window *w);
+
+/*
+ * Writes len bytes at offset. 0, -ENOSPC also where the room is used up, -EIO, -errno. Waits for
+ * the disk when this writer has too much on its way.
+ */
+int sink_write(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
+	uint64_t offset);
+
+/* Starts writing what is still in the open window; does not wait. */
+void sink_window_close(struct core_sink *sink, struct sink_window *w);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The copy workers: threads that are made at start, wait, and share out the memory of a plan.
+ */
+#ifndef OOMSNAP_CAPTURE_WRITER_H
+#define OOMSNAP_CAPTURE_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capture/capture.h"
+#include "capture/copy.h"
+#include "capture/plan.h"
+#include "capture/sink.h"
+
+struct capture_writer;
+
+/*
+ * Starts limits->copy_threads workers (1..WRITER_THREADS_MAX) with a touched buffer each. 0,
+ * -ENOMEM, -EAGAIN, -EINVAL. writer_free() accepts NULL.
+ */
+#define WRITER_THREADS_MAX 4
+int writer_new(const struct capture_limits *limits, struct capture_writer **ret);
+void writer_free(struct capture_writer *w);
+
+/* Whether a worker of an earlier capture has not come back from the kernel: no new one can begin.
+ */
+bool writer_busy(struct capture_writer *w);
+
+/*
+ * Begins to copy plan into fd. At first only segments below `known` may be taken; writer_known()
+ * raises that, and ends with UINT64_MAX. room_bytes: see sink.h. Does not wait.
+ */
+void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes);
+void writer_known(struct capture_writer *w, uint64_t address);
+
+/* Asks for the end: missing are enum capture_missing bits, or COPY_STOP. */
+void writer_stop(struct capture_writer *w, unsigned int missing);
+
+enum writer_result {
+	WRITER_DONE,	/* nothing left, or stopped */
+	WRITER_TIMEOUT, /* until_ns passed */
+};
+
+/* Waits until the round is over or until_ns (CLOCK_MONOTONIC). */
+enum writer_result writer_wait(struct capture_writer *w, uint64_t until_ns);
+
+/* Begins the second round: swapped pages. */
+void writer_begin_swap(struct capture_writer *w);
+
+/*
+ * On the tracer thread, beside the workers: copies what they must leave, mappings without
+ * PROT_READ. Needs writer_known(UINT64_MAX).
+ */
+void writer_copy_protected(struct capture_writer *w);
+
+/* What has been counted so far, into the byte counts, missing and error of *ret. */
+void writer_counts(struct capture_writer *w, struct capture_result *ret);
+
+/*
+ * Whether a segment was not begun when the copy was stopped. Only after WRITER_DONE of a round that
+ * is not the swap round.
+ */
+bool writer_untouched(struct capture_writer *w, uint32_t segment);
+
+#endif
