@@ -24,6 +24,7 @@
 #include "exit_code.h"
 #include "guardian.h"
 #include "os/clock.h"
+#include "os/node.h"
 #include "os/stop.h"
 #include "watch.h"
 
@@ -202,12 +203,27 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 	return 0;
 }
 
+/* A shielded leaker must never take the node down. */
+static void watch_node(struct watch *w)
+{
+	struct engine_event event = {.kind = ENGINE_EVENT_NODE_SHORT};
+	bool is_short = node_is_short();
+
+	if (is_short == w->node_short)
+		return;
+	w->node_short = is_short;
+	event.ok = !is_short;
+	for (uint32_t i = 0; i < w->target_count; i++)
+		watch_step(&w->target[i], &event);
+}
+
 static int on_beat(sd_event_source *source, uint64_t usec, void *user)
 {
 	struct watch *w = user;
 
 	(void)usec;
 	watch_wake(w);
+	watch_node(w);
 	(void)sd_event_source_set_time(source, (w->now_ns + WATCH_BEAT_NS) / NS_PER_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;

@@ -107,6 +107,7 @@ struct watch {
 	char runtime_dir[CONFIG_DIRECTORY_MAX];
 	bool dry_run;
 	bool stopping;
+	bool node_short; /* at the last beat */
 	uint64_t now_ns; /* of this wakeup: the only clock that decisions see */
 	uint64_t incidents;
 	uint64_t stop_by_ns; /* while stopping */
