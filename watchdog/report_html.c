@@ -45,9 +45,9 @@ static const char style[] =
 	"font-weight:600;color:#fff;vertical-align:5px;margin-right:6px}"
 	".badge.good{background:#1b7f4b}.badge.bad{background:#c8322b}.badge.warn{background:#"
 	"b26a00}"
-	".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:12px;"
+	".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(145px,1fr));gap:12px;"
 	"margin:0 0 18px}.figure{background:var(--card);border:1px solid var(--line);"
-	"border-radius:10px;padding:12px 16px}.figure "
+	"border-radius:10px;padding:12px 14px}.figure "
 	"b{display:block;font-size:21px;line-height:1.3;"
 	"font-weight:650}.figure span{color:var(--dim);font-size:13px}"
 	"table{border-collapse:collapse;width:100%;font-size:13.5px}"
@@ -55,7 +55,8 @@ static const char style[] =
 	"padding:4px 14px 4px 0;white-space:nowrap}"
 	"td{padding:4px 14px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;"
 	"overflow-wrap:anywhere}tr:last-child td{border-bottom:0}"
-	"td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
+	"td.a{white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap;font-variant-"
+	"numeric:tabular-nums}"
 	"code,td.c{font:12.5px/1.5 ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace}"
 	".bar{display:block;height:9px;margin-top:6px;border-radius:3px;background:var(--used);"
 	"min-width:1px}td.b{width:24%;min-width:90px}"
@@ -360,7 +361,7 @@ static void mappings(struct str *s, const struct core_view *view)
 			(unsigned int)mul_div(m->data_bytes, 100, biggest));
 		amount_size(s, m->bytes);
 		(void)str_addf(s,
-			"</td><td class=\"c\">%c%c%c</td><td class=\"c\">0x%" PRIx64
+			"</td><td class=\"c\">%c%c%c</td><td class=\"c a\">0x%" PRIx64
 			"</td><td class=\"c\">",
 			m->flags & 4 ? 'r' : '-', m->flags & 2 ? 'w' : '-',
 			m->flags & 1 ? 'x' : '-', m->start);
