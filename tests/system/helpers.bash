@@ -170,8 +170,9 @@ cg_spawn() {
 	wait_until 10 cg_has_or_gone "$name" "$CG_PID"
 }
 
+# On v1 the memory controller is entered last: who is there has arrived.
 cg_has_or_gone() {
-	[ ! -e "/proc/$2/cgroup" ] || grep -qs "$CG_PREFIX-$1\$" "/proc/$2/cgroup"
+	[ ! -e "/proc/$2" ] || grep -qsx "$2" "$(cg_path "$1")/cgroup.procs"
 }
 
 # Ends everything in one group directory and removes it. A stopped, frozen or shielded process dies
@@ -185,7 +186,7 @@ cg_end_dir() {
 		[ ! -d "$freezer" ] || echo THAWED > "$freezer/freezer.state"
 		while read -r pid; do
 			kill -KILL "$pid" 2> /dev/null || true
-		done < "$dir/cgroup.procs"
+		done < <(cat "$dir/cgroup.procs" "$freezer/cgroup.procs" 2> /dev/null)
 		[ ! -d "$freezer" ] || rmdir "$freezer" 2> /dev/null || return
 	fi
 	rmdir "$dir" 2> /dev/null
