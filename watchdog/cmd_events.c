@@ -344,7 +344,9 @@ static int run(const struct events_options *o)
 			     : sd_journal_open(&j, SD_JOURNAL_LOCAL_ONLY);
 
 	if (r < 0)
-		return explain_errno("open the journal", r);
+		return explain_errno(
+			o->directory ? "open the journal of that directory" : "open the journal",
+			r);
 	if (sd_journal_has_runtime_files(j) <= 0 && sd_journal_has_persistent_files(j) <= 0 &&
 		!(o->directory && sd_journal_seek_head(j) >= 0 && sd_journal_next(j) > 0))
 		return explain_nothing(o);

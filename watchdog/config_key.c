@@ -279,6 +279,7 @@ static bool take_unit(const char *value, struct selector *selector, struct str *
 	static const char *const types[] = {
 		".service", ".scope", ".slice", ".socket", ".mount", ".swap"};
 	bool typed = false;
+	struct str name;
 
 	if (strlen(value) > UNIT_NAME_MAX - strlen(".service"))
 		return refuse(why, CONFIG_KEY_UNIT, "is too long");
@@ -288,9 +289,10 @@ static bool take_unit(const char *value, struct selector *selector, struct str *
 			return refuse(why, CONFIG_KEY_UNIT, "is no unit name");
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		typed |= str_has_suffix(value, types[i]);
-	(void)str_copy(selector->value, sizeof(selector->value), value); /* fits */
+	str_init(&name, selector->value, sizeof(selector->value));
+	(void)str_add(&name, value); /* fits: the length was checked */
 	if (!typed)
-		(void)strcat(selector->value, types[0]); /* fits: the length was checked */
+		(void)str_add(&name, types[0]);
 	return true;
 }
 

@@ -117,11 +117,21 @@ static int send_as_file(struct journal *j, const struct iovec *pieces, size_t co
 	return 0;
 }
 
+/* sendmsg() only reads what an iovec points to, but its type cannot say so. */
+static struct iovec piece(const void *data, size_t len)
+{
+	union {
+		const void *in;
+		void *out;
+	} pointer = {.in = data};
+
+	return (struct iovec){pointer.out, len};
+}
+
 int journal_send(struct journal *j, const struct journal_field *fields, size_t count)
 {
 	struct iovec pieces[JOURNAL_FIELDS_MAX * PIECES];
 	uint64_t lengths[JOURNAL_FIELDS_MAX];
-	char newline[] = "\n";
 	struct msghdr message = {
 		.msg_name = &j->address,
 		.msg_namelen = sizeof(j->address),
@@ -137,10 +147,10 @@ int journal_send(struct journal *j, const struct journal_field *fields, size_t c
 
 		/* The length stands right behind the name's newline: "NAME\n<len><data>\n". */
 		lengths[i] = htole64((uint64_t)fields[i].len);
-		p[0] = (struct iovec){(void *)(uintptr_t)fields[i].name, strlen(fields[i].name)};
-		p[1] = (struct iovec){newline, 1};
-		p[2] = (struct iovec){&lengths[i], sizeof(lengths[i])};
-		p[3] = (struct iovec){(void *)(uintptr_t)fields[i].data, fields[i].len};
+		p[0] = piece(fields[i].name, strlen(fields[i].name));
+		p[1] = piece("\n", 1);
+		p[2] = piece(&lengths[i], sizeof(lengths[i]));
+		p[3] = piece(fields[i].data, fields[i].len);
 		p[4] = p[1];
 	}
 	if (sendmsg(j->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)

@@ -386,8 +386,8 @@ static void test_bad_values(void **state)
 		{"arm = 300M",
 			"arm = 300M has something else behind the number: write a share of the "
 			"limit as in 75% (1% to 99%)"},
-		{"shield = allways",
-			"shield = allways is unknown, did you mean always? Or write armed, "
+		{"shield = alwais",
+			"shield = alwais is unknown, did you mean always? Or write armed, "
 			"always or off"},
 		{"shield = on", "shield = on is unknown: write armed, always or off"},
 		{"brake = 100%",
