@@ -317,13 +317,16 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 	return !interrupted;
 }
 
-/* What the cgroup says before the process is stopped; leaves zeros where there is none. */
+/* What the cgroup says before the process is stopped; leaves what is unknown unlimited or 0. */
 static void look_at_cgroup(struct dump *d, struct incident_record *record)
 {
 	struct cgroup *cg = malloc(sizeof(*cg));
 	struct sample sample;
 
 	record->limit_bytes = SIZE_UNLIMITED;
+	record->headroom_trip_bytes = SIZE_UNLIMITED;
+	record->headroom_hold_bytes = SIZE_UNLIMITED;
+	record->headroom_end_bytes = SIZE_UNLIMITED;
 	if (cg && d->target.cgroup[0] && cgroup_open(d->target.cgroup, cg) == 0) {
 		if (cgroup_sample(cg, clock_now_ns(), 0, &sample) == 0) {
 			record->limit_bytes = sample.limit_bytes;

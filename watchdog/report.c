@@ -19,6 +19,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "capture/place.h"
 #include "os/fd.h"
 
 #define REPORT_BYTES_MAX (16ULL << 20) /* 1,024 threads and points and 48 mappings take ~1 MiB */
@@ -60,13 +61,29 @@ int report_write(int bundle_fd, const struct report *report)
 	return json ? json : html;
 }
 
+/* A path of the bundle as it will be called when everybody may read this. */
+static void drop_partial(char *path)
+{
+	char *at = strstr(path, PLACE_PARTIAL_SUFFIX);
+	char *next = at;
+
+	while (next) { /* the last one: the directory above may be called so, too */
+		at = next;
+		next = strstr(at + 1, PLACE_PARTIAL_SUFFIX);
+	}
+	if (at)
+		memmove(at, at + strlen(PLACE_PARTIAL_SUFFIX),
+			strlen(at + strlen(PLACE_PARTIAL_SUFFIX)) + 1);
+}
+
 int report_write_bundle(int bundle_fd, const struct capture_request *request,
 	const struct capture_result *result, const struct incident_record *record,
 	const struct history *history, const char *why)
 {
+	struct capture_result final = *result;
 	struct report report = {
 		.request = request,
-		.result = result,
+		.result = &final,
 		.record = record,
 		.history = history,
 		.why = why,
@@ -78,6 +95,8 @@ int report_write_bundle(int bundle_fd, const struct capture_request *request,
 	char unread[WHY_MAX];
 	int r;
 
+	drop_partial(final.path);
+	drop_partial(final.core_path);
 	if (fd >= 0 && view && core_view_open(fd, view, unread, sizeof(unread)) == 0)
 		report.view = view;
 	if (report.view)
