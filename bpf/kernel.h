@@ -114,6 +114,10 @@ struct sigpending {
 	sigset_t signal;
 };
 
+struct signal_struct {
+	struct sigpending shared_pending; /* of the process */
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -121,6 +125,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct css_set *cgroups;
+	struct signal_struct *signal;
 	struct sigpending pending; /* of this thread alone */
 };
 

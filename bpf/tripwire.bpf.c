@@ -214,17 +214,20 @@ static __always_inline void describe(struct task_struct *task, __u32 hook, struc
 }
 
 /*
- * The process has its SIGSTOP, but the thread that is to take it may wait for a CPU while this one
- * allocates on: it gets one of its own, and whichever acts first stops all. SIGCONT takes back all
- * of them (kernel/signal.c, prepare_signal()).
+ * The process has its SIGSTOP, but as long as that is pending the thread that is to take it waits
+ * for a CPU, and this one allocates on: it gets one of its own, and whichever acts first stops all.
+ * SIGCONT takes back all of them (kernel/signal.c, prepare_signal()).
  */
 static __always_inline void stop_thread(struct wire_target *t)
 {
+	const unsigned long bit = 1UL << (SIGSTOP - 1);
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	__sync_fetch_and_add(&t->repeats, 1);
-	if (!(task->pending.signal.sig[0] & (1UL << (SIGSTOP - 1))) &&
-		bpf_send_signal_thread(SIGSTOP) != 0)
+	if (!(task->signal->shared_pending.signal.sig[0] & bit) ||
+		(task->pending.signal.sig[0] & bit))
+		return;
+	if (bpf_send_signal_thread(SIGSTOP) != 0)
 		drop(WIRE_DROP_BUSY);
 }
 

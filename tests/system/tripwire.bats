@@ -1,0 +1,373 @@
+#!/usr/bin/env bats
+# The tripwire alone: tests/tool/tripwire.c loads and arms it as the watchdog does, the leaker
+# allocates as fast as it can, and the kernel's own counters say how far it came. No shield and no
+# watchdog stand behind it here.
+#
+# Where the kernel allows no tripwire at all, the first test fails: every lane's kernel does.
+
+load helpers
+
+TRIPWIRE=$BUILD/tool/tripwire
+MIB=$((1 << 20))
+LIMIT=$((128 * MIB))
+THRESHOLD=$((96 * MIB))
+# A CPU charges 64 pages ahead, and may be stopped in the midst of a fault or two.
+SLACK=$((MIB * $(nproc)))
+
+setup() {
+	TRIP_PID=
+	TRIP_OUT=$BATS_TEST_TMPDIR/events
+	mkfifo "$BATS_TEST_TMPDIR/commands"
+}
+
+teardown() {
+	if [ -n "$TRIP_PID" ]; then
+		trip_end
+	fi
+	cg_rm_all
+}
+
+# trip_start NAME [OPTION...]: arms the tripwire for a group, for THRESHOLD unless told otherwise.
+trip_start() {
+	local dir
+	dir=$(cg_path "$1")
+	shift
+	exec {TRIP_FD}<> "$BATS_TEST_TMPDIR/commands"
+	"${TRIP_BY[@]}" "$TRIPWIRE" --cgroup "$dir" --threshold "$THRESHOLD" "$@" \
+		< "$BATS_TEST_TMPDIR/commands" > "$TRIP_OUT" 2>&1 3>&- {TRIP_FD}>&- &
+	TRIP_PID=$!
+	wait_until 60 grep -q '^ready' "$TRIP_OUT"
+}
+
+# trip COMMAND: has it carried out, and answered.
+trip() {
+	local before
+	before=$(events ok)
+	echo "$1" >&"$TRIP_FD"
+	wait_until 10 more_events ok "$before"
+}
+
+trip_end() {
+	kill -KILL "$TRIP_PID" 2> /dev/null || true
+	wait "$TRIP_PID" 2> /dev/null || true
+	TRIP_PID=
+}
+
+# events KIND: how many lines begin so.
+events() {
+	grep -c "^$1" "$TRIP_OUT" || true
+}
+
+more_events() {
+	[ "$(events "$1")" -gt "$2" ]
+}
+
+# field KIND NAME: of the first such line.
+field() {
+	sed -n "s/^$1 .*\b$2=\([^ ]*\).*/\1/p" "$TRIP_OUT" | head -n 1
+}
+
+# figure NAME: of the counters, now.
+figure() {
+	trip count
+	sed -n "s/^count .*\b$1=\([0-9]*\).*/\1/p" "$TRIP_OUT" | tail -n 1
+}
+
+equal() {
+	if [ "$1" != "$2" ]; then
+		echo "expected '$1', found '$2'" >&2
+		cat "$TRIP_OUT" >&2
+		return 1
+	fi
+}
+
+at_most() {
+	if [ "$2" -gt "$1" ]; then
+		echo "$2 is more than $1" >&2
+		cat "$TRIP_OUT" >&2
+		return 1
+	fi
+}
+
+# Every thread of the process is in state T.
+all_stopped() {
+	local states
+	states=$(awk '$1 == "State:" {print $2}' "/proc/$1/task/"*/status | sort -u)
+	[ "$states" = T ]
+}
+
+gone() {
+	[ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
+}
+
+leak() {
+	local name=$1
+	shift
+	cg_spawn "$name" "$LEAKER" --rate max --total 512M --hold no "$@"
+}
+
+# stopped_in_time NAME PATTERN...: it is, as far beyond the threshold as EXTRA allows. The target is
+# the group itself, or TARGET.
+stopped_in_time() {
+	local name=$1 over
+	shift
+	leak "$name" "$@"
+	wait_until 20 more_events stopped 0
+	wait_until 5 all_stopped "$CG_PID"
+	over=$(($(cg_peak "${TARGET:-$name}") - THRESHOLD))
+	echo "# $* ($(field stopped hook)): $((over / 1024)) KiB beyond the threshold," \
+		"told after $(field stopped late_us) us" >&3
+	at_most $((SLACK + ${EXTRA:-0})) "$over"
+	equal 0 "$(cg_oom_kill "$name")"
+	equal "$CG_PID" "$(field stopped tgid)"
+	[ -d "/proc/$CG_PID/task/$(field stopped pid)" ]
+	equal "$(awk '{print $22}' "/proc/$CG_PID/stat")" "$(field stopped start)"
+	[ "$(field stopped usage)" -ge "$THRESHOLD" ]
+}
+
+@test "this kernel allows it, and it says at which function" {
+	run "$TRIPWIRE" --probe
+	echo "# $output" >&3
+	[ "$status" -eq 0 ]
+	[[ $output == hook=*/*" reclaim=1 processes=1 victims=1 "* ]]
+}
+
+@test "a leaker at full speed is stopped at the threshold" {
+	cg_new app "$LIMIT"
+	trip_start app
+	stopped_in_time app --pattern touch
+}
+
+@test "so are four threads" {
+	cg_new app "$LIMIT"
+	trip_start app
+	stopped_in_time app --pattern threads --threads 4
+	equal 1 "$(figure stops)"
+}
+
+@test "so is malloc" {
+	cg_new app "$LIMIT"
+	trip_start app
+	stopped_in_time app --pattern malloc
+}
+
+@test "so is shared memory" {
+	cg_new app "$LIMIT"
+	trip_start app
+	stopped_in_time app --pattern memfd
+}
+
+@test "huge pages come 2 MiB at a time" {
+	cg_new app "$LIMIT"
+	trip_start app
+	EXTRA=$((2 * MIB)) stopped_in_time app --pattern thp
+}
+
+@test "each process of a tree is stopped at its own next page" {
+	cg_new app "$LIMIT"
+	trip_start app
+	leak app --pattern fork --threads 4
+	wait_until 20 more_events stopped 3
+	at_most $((SLACK + 4 * 256 * 1024)) $(($(cg_peak app) - THRESHOLD))
+	equal 0 "$(cg_oom_kill app)"
+}
+
+@test "a target holds the groups below it" {
+	cg_new pod "$LIMIT"
+	cg_new pod/app
+	trip_start pod
+	TARGET=pod stopped_in_time pod/app --pattern touch
+	equal "$(stat -c %i "$(cg_path pod)")" "$(field stopped cgroup)"
+}
+
+@test "other groups run on" {
+	cg_new app "$LIMIT"
+	cg_new other "$LIMIT"
+	trip_start app
+	run cg_run other "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	equal 0 "$status"
+	equal 0 "$(events stopped)"
+	stopped_in_time app --pattern touch
+}
+
+@test "without an armed target nothing is stopped" {
+	cg_new app "$LIMIT"
+	trip_start app --unarmed
+	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	equal 0 "$status"
+	trip arm
+	trip disarm
+	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	equal 0 "$status"
+	equal 0 "$(figure stops)"
+}
+
+@test "a process is stopped once, and again when it is forgotten or armed anew" {
+	cg_new app 512M
+	trip_start app
+	leak app --pattern touch --total 120M --hold yes
+	wait_until 20 all_stopped "$CG_PID"
+	trip forget
+	kill -CONT "$CG_PID"
+	wait_until 20 more_events stopped 1
+	wait_until 5 all_stopped "$CG_PID"
+	trip arm
+	kill -CONT "$CG_PID"
+	wait_until 20 more_events stopped 2
+	wait_until 5 all_stopped "$CG_PID"
+	kill -CONT "$CG_PID"
+	wait_until 20 usage_at_least app $((120 * MIB))
+	equal 3 "$(events stopped)"
+	equal 3 "$(figure stops)"
+}
+
+usage_at_least() {
+	[ "$(cg_usage "$1")" -ge "$2" ]
+}
+
+@test "PID 1 of a pid namespace is stopped" {
+	cg_new app "$LIMIT"
+	trip_start app
+	cg_spawn app unshare --pid --fork "$LEAKER" --pattern touch --rate max --total 512M --hold no
+	wait_until 20 more_events stopped 0
+	wait_until 5 all_stopped "$(field stopped tgid)"
+	equal 1 "$(awk '$1 == "NSpid:" {print $NF}' "/proc/$(field stopped tgid)/status")"
+	at_most "$SLACK" $(($(cg_peak app) - THRESHOLD))
+	equal 0 "$(cg_oom_kill app)"
+}
+
+@test "what the loader could not continue is not stopped" {
+	cg_new app 256M
+	TRIP_BY=(unshare --pid --fork --kill-child --mount-proc)
+	trip_start app
+	run cg_run app "$LEAKER" --pattern touch --rate max --total 120M --hold no
+	equal 0 "$status"
+	equal 0 "$(figure stops)"
+	[ "$(figure unseen)" -gt 0 ]
+}
+
+@test "a loader in a pid namespace sees its processes by the numbers there" {
+	cg_new app "$LIMIT"
+	TRIP_BY=(unshare --pid --fork --kill-child --mount-proc bash -c
+		'LEAK=$1 PROCS=$2; shift 2
+		(sleep 1; echo $BASHPID > "$PROCS"; exec "$LEAK" --pattern touch --rate max \
+			--total 512M --hold no) < /dev/null > /dev/null &
+		exec "$@"' _ "$LEAKER" "$(cg_path app)/cgroup.procs")
+	trip_start app
+	wait_until 20 more_events stopped 0
+	at_most 20 "$(field stopped tgid)"
+	wait_until 5 all_stopped "$(cg_procs app)"
+	equal "$(awk '$1 == "NSpid:" {print $NF}' "/proc/$(cg_procs app)/status")" \
+		"$(field stopped tgid)"
+	trip undo
+	wait_until 20 cg_empty app
+}
+
+@test "a loader that is killed leaves no tripwire" {
+	cg_new app "$LIMIT"
+	trip_start app
+	trip_end
+	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	equal 0 "$status"
+}
+
+@test "not even where a child of it holds the descriptors" {
+	local child
+	cg_new app "$LIMIT"
+	trip_start app --child
+	child=$(pgrep -P "$TRIP_PID")
+	trip_end
+	kill -0 "$child"
+	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	kill -KILL "$child"
+	equal 0 "$status"
+}
+
+@test "a child with nothing but the shared memory undoes it, and ends it" {
+	cg_new app 256M
+	trip_start app
+	leak app --pattern threads --threads 4 --total 120M --hold yes
+	wait_until 20 all_stopped "$CG_PID"
+	trip undo
+	equal "undone 1 left 0" "$(grep ^undone "$TRIP_OUT")"
+	wait_until 20 usage_at_least app $((120 * MIB))
+	equal 1 "$(events stopped)"
+}
+
+@test "it can tell without stopping" {
+	cg_new app "$LIMIT"
+	trip_start app --tell
+	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	equal 0 "$status"
+	wait_until 5 more_events reached 0
+	equal 1 "$(events reached)"
+	equal 0 "$(figure stops)"
+}
+
+@test "inactive page cache does not count where used memory is asked for" {
+	cg_new app "$LIMIT"
+	trip_start app --used
+	run cg_run app dd if=/dev/zero of="$BATS_TEST_TMPDIR/cache" bs=1M count=110 status=none
+	equal 0 "$status"
+	run cg_run app cat "$BATS_TEST_TMPDIR/cache"
+	equal 0 "$status"
+	usage_at_least app "$THRESHOLD"
+	equal 0 "$(events stopped)"
+	leak app --pattern touch
+	wait_until 20 more_events stopped 0
+	wait_until 5 all_stopped "$CG_PID"
+	rm "$BATS_TEST_TMPDIR/cache"
+	usage_at_least app $((THRESHOLD - 8 * MIB))
+	equal 0 "$(cg_oom_kill app)"
+}
+
+@test "a kill by the OOM killer is told, with the process" {
+	cg_new app "$LIMIT"
+	trip_start app
+	leak app --pattern populate
+	wait_until 20 more_events victim 0
+	wait_until 20 gone "$CG_PID"
+	equal "$CG_PID" "$(field victim tgid)"
+	equal 1 "$(cg_oom_kill app)"
+}
+
+@test "new processes of a target are told" {
+	local pid
+	cg_new app "$LIMIT"
+	trip_start app --processes --unarmed
+	cg_spawn app sh -c '"$1" --pattern touch --rate max --total 8M --hold no; true' _ "$LEAKER"
+	pid=$CG_PID
+	wait_until 20 gone "$pid"
+	wait_until 5 more_events forked 0
+	grep -q "^moved tgid=$pid " "$TRIP_OUT"
+	grep -q "^execed tgid=$pid " "$TRIP_OUT"
+	grep -q "^execed tgid=$(field forked tgid) " "$TRIP_OUT"
+}
+
+# bats test_tags=lane:vm
+@test "under a brake the first reclaim stops it" {
+	need_lane vm
+	cg_new app "$LIMIT"
+	echo "$THRESHOLD" > "$(cg_path app)/memory.high"
+	trip_start app --reclaim
+	stopped_in_time app --pattern touch
+}
+
+# bats test_tags=lane:vm
+@test "with every process shielded, the OOM killer's beginning stops it" {
+	need_lane vm
+	cg_new app "$LIMIT"
+	trip_start app --oom
+	cg_spawn app choom -n -1000 -- "$LEAKER" --pattern populate --rate max --total 512M --hold yes
+	wait_until 20 more_events stopped 0
+	wait_until 20 all_stopped "$CG_PID"
+	equal 0 "$(cg_oom_kill app)"
+	equal fentry/mem_cgroup_out_of_memory "$(field stopped hook)"
+}
+
+@test "without the right to it says so, and what to do" {
+	run setpriv --inh-caps=-all --bounding-set=-all "$TRIPWIRE" --probe
+	echo "# $output" >&3
+	equal 3 "$status"
+	[[ $output == *CAP_BPF*CAP_PERFMON* ]]
+}
