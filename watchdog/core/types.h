@@ -159,13 +159,20 @@ struct policy {
 enum trip_reason { TRIP_REASONS(X) TRIP_REASON_COUNT };
 #undef X
 
-#define INTERVENTIONS(X)                                                                          \
-	X(ARM, "arm")                                                                             \
-	X(SHIELD, "shield")                                                                       \
-	X(BRAKE, "brake")                                                                         \
-	X(TRIP, "trip") X(HOLD, "hold") X(LEASE, "lease") X(SEIZED, "seized") X(COPIED, "copied") \
-		X(DETACHED, "detached") X(RELEASE, "release") X(DURABLE, "durable")               \
-			X(LOST, "lost") X(UNSHIELD, "unshield")
+#define INTERVENTIONS(X)                                              \
+	X(ARM, "arm")		/* decided */                         \
+	X(SHIELD, "shield")	/* OOM immunity is on */              \
+	X(BRAKE, "brake")	/* memory.high is down */             \
+	X(TRIP, "trip")		/* decided */                         \
+	X(HOLD, "hold")		/* every process was asked to stop */ \
+	X(LEASE, "lease")	/* the limit is raised */             \
+	X(SEIZED, "seized")	/* every thread stands still */       \
+	X(COPIED, "copied")	/* memory is read */                  \
+	X(DETACHED, "detached") /* ptrace let go */                   \
+	X(RELEASE, "release")	/* nothing of ours is in force */     \
+	X(DURABLE, "durable")	/* the bundle is on disk */           \
+	X(LOST, "lost")		/* the kernel killed */               \
+	X(UNSHIELD, "unshield") /* OOM immunity is off */
 #define X(id, name) INTERVENTION_##id,
 enum intervention { INTERVENTIONS(X) INTERVENTION_COUNT };
 #undef X

@@ -13,11 +13,11 @@
 
 /*
  * A file of one value: a decimal number, or "max" (stored as SIZE_UNLIMITED), one newline allowed
- * after it. v1 shows "no limit" as a number: anything from MEMCG_V1_UNLIMITED up becomes
- * SIZE_UNLIMITED as well. False, *ret untouched, for anything else.
+ * after it. v1 shows "no limit" as a number: anything from MEMCG_V1_UNLIMITED (PAGE_COUNTER_MAX
+ * pages, for pages up to 1 MiB) up becomes SIZE_UNLIMITED as well. False, *ret untouched, for
+ * anything else.
  */
-#define MEMCG_V1_UNLIMITED 0x7ffffffffff00000ULL /* PAGE_COUNTER_MAX pages, for pages up to 1 MiB \
-						  */
+#define MEMCG_V1_UNLIMITED 0x7ffffffffff00000ULL
 bool parse_memcg_value(const char *text, size_t len, uint64_t *ret);
 
 /*
