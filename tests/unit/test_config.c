@@ -119,7 +119,7 @@ static void test_every_key(void **state)
 		     "  # another\r\n"
 		     "[target web-1.x]  # behind a heading\n"
 		     "\tcgroup = /sys/fs/cgroup/a b//\r\n"
-		     "trip=92.5%\n"
+		     "  trip=92.5%\n"
 		     "trip_eta = 5s\ntrip_psi = 40%\narm = 80%\nshield = always\nbrake = 95%\n"
 		     "tripwire = off\nlease = 10%\nhold = ptrace\nhold_timeout = 500ms\n"
 		     "capture = mini\nprocesses = all\ncompress = zstd\nswap = skip\n"

@@ -31,13 +31,13 @@
 #include "event_coredump.h"
 #include "line_out.h"
 
-#define ENTRY_MAX (1 << 20)
+#define ENTRY_MAX (32 << 20)
 
 /* Counts what the process allocates; glibc's own names stay reachable behind these. */
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t size);
-static unsigned long allocations;
+static volatile unsigned long allocations; /* the compiler thinks that malloc() leaves it alone */
 
 #if !defined(__SANITIZE_ADDRESS__)
 void *malloc(size_t size)
@@ -489,9 +489,8 @@ static void test_a_torn_line_does_not_spoil_the_next(void **state)
 	assert_true(read(ends[0], text, sizeof(text)) > 0);
 	assert_int_equal(line_out_write(&o, "next\n", 5), 0);
 	n = read(ends[0], text, sizeof(text));
-	assert_true(n >= 5);
-	assert_memory_equal(text + n - 5, "next\n", 5);
-	assert_true(n == 5 || text[n - 6] == '\n');
+	assert_int_equal(n, 6); /* a newline ends what was torn */
+	assert_memory_equal(text, "\nnext\n", 6);
 	line_out_close(&o);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
@@ -598,7 +597,7 @@ static void test_the_lists_are_sound(void **state)
 static void test_coredump_record(void **state)
 {
 	struct fixture *f = *state;
-	static char maps[900000];
+	static char maps[20 << 20]; /* beyond any socket's buffer */
 	struct capture_result result = {.status = CAPTURE_PARTIAL,
 		.pid = 4321,
 		.uid = 1001,
