@@ -246,8 +246,7 @@ void crew_abort(struct target *t)
 		(void)process_signal(m->pidfd, SIGKILL); /* gone is as good */
 		tell_capture_failed(t, m->result.pid,
 			"the capture was given up (deadline, or the target or we ended)");
-		m->state = CREW_IDLE; /* on_death() finds nothing under way */
-		close_member(m);
+		m->state = CREW_ENDING; /* on_death() finds nothing under way, and replaces it */
 	}
 }
 

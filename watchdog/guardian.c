@@ -36,7 +36,7 @@
 #include "os/process.h"
 
 #define GUARDIAN_POLL_MS 250		    /* how often signs of life are looked at */
-#define GUARDIAN_DETACH_NS (50 * NS_PER_MS) /* within the 100 ms that the target may stand on */
+#define GUARDIAN_DETACH_NS (40 * NS_PER_MS) /* within the 100 ms that the target may stand on */
 #define GUARDIAN_STEP_MS 2
 #define GUARDIAN_RETRY_MS 100
 #define GUARDIAN_GIVE_UP_NS (600 * NS_PER_S) /* the file stays for the next start */

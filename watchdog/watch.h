@@ -78,6 +78,7 @@ enum crew_state {
 	CREW_DEAD,
 	CREW_IDLE,
 	CREW_COPYING,	/* the target is held for it */
+	CREW_ENDING,	/* killed over its deadline; its death is on the way */
 	CREW_FINISHING, /* released; the core is being made durable, or waits for the record */
 };
 

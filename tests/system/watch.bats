@@ -128,8 +128,11 @@ captures() {
 @test "page cache is no leak" {
 	cg_new app 64M
 	watch_start app
-	cg_spawn app "$LEAKER" --pattern filecache --rate max --total 256M --hold yes --dir /var/tmp
-	wait_until 20 grep -q . <(sleep 2; echo)
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	cg_spawn app bash -c 'exec "$@" > "$0"' "$BATS_TEST_TMPDIR/log" \
+		"$LEAKER" --pattern filecache --rate max --total 256M --hold yes --dir /var/tmp
+	wait_until 60 grep -q 'total reached' "$BATS_TEST_TMPDIR/log"
+	wait_until 10 eval '[ "$(cg_usage app)" -gt $((40 << 20)) ]'
 	[ "$(event_count tripped)" -eq 0 ]
 	is_running "$CG_PID"
 	watch_stop

@@ -21,6 +21,7 @@ enum fault_action {
 	FAULT_NONE,
 	FAULT_KILL,
 	FAULT_STOP,
+	FAULT_WAIT,
 	FAULT_MARK,
 	FAULT_EIO,
 	FAULT_ENOSPC,
@@ -35,7 +36,7 @@ static const char *const fault_names[FAULT_COUNT] = {
 };
 
 static const char *const fault_actions[FAULT_ACTION_COUNT] = {
-	"none", "kill", "stop", "mark", "eio", "enospc", "esrch"};
+	"none", "kill", "stop", "wait", "mark", "eio", "enospc", "esrch"};
 
 static struct {
 	enum fault_action action[FAULT_COUNT];
@@ -96,6 +97,12 @@ int fault_point(enum fault_id id)
 	case FAULT_STOP:
 		(void)kill(getpid(), SIGSTOP);
 		break;
+	case FAULT_WAIT: {
+		const struct timespec ts = {.tv_nsec = FAULT_WAIT_MS * 1000000L};
+
+		(void)nanosleep(&ts, NULL);
+		break;
+	}
 	case FAULT_MARK:
 		mark(id);
 		break;

@@ -7,6 +7,7 @@
  * nothing at all. Grammar of OOMSNAP_FAULT: NAME=ACTION[,NAME=ACTION...], with the actions
  *   kill      SIGKILL to the calling process (the whole process, at that instruction)
  *   stop      SIGSTOP to the calling process (a hang, as a debugger or a bug would cause it)
+ *   wait      sleep for FAULT_WAIT_MS, so that a test can act in the middle of something short
  *   mark      write "NAME PID MONOTONIC_NS\n" to the descriptor in OOMSNAP_FAULT_FD
  *   eio|enospc|esrch  the point returns that negative errno to a caller that asked with FAULT_ERRNO
  */
@@ -41,6 +42,8 @@ enum fault_id {
 #undef X
 		FAULT_COUNT
 };
+
+#define FAULT_WAIT_MS 40
 
 #ifdef OOMSNAP_TEST
 /* Reads OOMSNAP_FAULT once; unknown names or actions end the process with status 64. */
