@@ -250,6 +250,17 @@ void crew_abort(struct target *t)
 	}
 }
 
+bool crew_busy_with(const struct target *t)
+{
+	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
+		const struct crew_member *m = &t->watch->crew[i];
+
+		if (m->target == t && (m->state == CREW_COPYING || m->state == CREW_FINISHING))
+			return true;
+	}
+	return false;
+}
+
 void crew_released(struct target *t)
 {
 	for (uint32_t i = 0; i < t->watch->crew_size; i++) {

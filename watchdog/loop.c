@@ -32,6 +32,7 @@
 #define REPORTS_MAX 32
 #define TIMER_ACCURACY_US 1
 #define HISTORY_STEP_NS (250 * NS_PER_MS) /* between points while nothing happens */
+#define COOLDOWN_STEP_NS (20 * NS_PER_MS) /* while the last core is still being finished */
 #define STOP_WITHIN_NS (5 * NS_PER_S)	  /* an orderly end; the guardian does the rest */
 
 /* --- one step ------------------------------------------------------------------------------ */
@@ -194,6 +195,13 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 	(void)source;
 	(void)usec;
 	watch_wake(t->watch);
+	if (t->engine.state == ENGINE_COOLDOWN && crew_busy_with(t)) {
+		/* Nobody could capture it again yet. */
+		(void)sd_event_source_set_time(
+			t->timer, (t->watch->now_ns + COOLDOWN_STEP_NS) / NS_PER_US);
+		(void)sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
+		return 0;
+	}
 	watch_step(t, &event);
 	if (t->open && t->engine.state == ENGINE_GONE) {
 		tell_gone(t);

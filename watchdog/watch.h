@@ -176,6 +176,9 @@ int crew_capture(struct target *t, uint64_t until_ns);
 /* Ends the capture of a target that is still copying: the capturer dies and lets go. */
 void crew_abort(struct target *t);
 
+/* Whether a capture of this target is not finished yet. */
+bool crew_busy_with(const struct target *t);
+
 /* The target is released: its captures may be finished. */
 void crew_released(struct target *t);
 

@@ -6,7 +6,7 @@
  * library sees those lines go by and keeps a window open in each process: in the watchdog from
  * "trip" to "released", in the capturer from "capture-start" to "capture-sync". While it is open
  * every allocation, mapping, fork, thread and exec is counted; when it closes the counts are
- * written to the same descriptor: "calm PROCESS WINDOW allocations N mappings N forks N execs N".
+ * written to the same file: "calm PROCESS WINDOW allocations N mappings N forks N execs N".
  * OOMSNAP_CALM_ABORT makes the first one abort instead, for a debugger to show who it was.
  */
 #include <dlfcn.h>

@@ -10,6 +10,7 @@
 #ifdef OOMSNAP_TEST
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,8 +41,8 @@ static const char *const fault_actions[FAULT_ACTION_COUNT] = {
 
 static struct {
 	enum fault_action action[FAULT_COUNT];
-	int mark_fd;
-} fault = {.mark_fd = -1};
+	const char *mark_file;
+} fault;
 
 static int find(const char *const *names, int count, const char *name, size_t len)
 {
@@ -54,10 +55,8 @@ static int find(const char *const *names, int count, const char *name, size_t le
 void fault_init(void)
 {
 	const char *spec = getenv("OOMSNAP_FAULT");
-	const char *fd = getenv("OOMSNAP_FAULT_FD");
 
-	if (fd)
-		fault.mark_fd = atoi(fd); // NOLINT: a test's own number
+	fault.mark_file = getenv("OOMSNAP_FAULT_FILE");
 	while (spec && *spec) {
 		size_t len = strcspn(spec, ",");
 		size_t eq = strcspn(spec, "=,");
@@ -79,13 +78,18 @@ static void mark(enum fault_id id)
 {
 	struct timespec ts;
 	char line[128];
+	int fd;
 	int n;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	n = snprintf(line, sizeof(line), "%s %d %lld\n", fault_names[id], (int)getpid(),
 		(long long)ts.tv_sec * 1000000000LL + ts.tv_nsec);
-	if (n > 0 && fault.mark_fd >= 0)
-		(void)!write(fault.mark_fd, line, (size_t)n);
+	fd = fault.mark_file ? open(fault.mark_file, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return;
+	if (n > 0)
+		(void)!write(fd, line, (size_t)n);
+	(void)close(fd);
 }
 
 int fault_point(enum fault_id id)

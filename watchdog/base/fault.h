@@ -8,7 +8,7 @@
  *   kill      SIGKILL to the calling process (the whole process, at that instruction)
  *   stop      SIGSTOP to the calling process (a hang, as a debugger or a bug would cause it)
  *   wait      sleep for FAULT_WAIT_MS, so that a test can act in the middle of something short
- *   mark      write "NAME PID MONOTONIC_NS\n" to the descriptor in OOMSNAP_FAULT_FD
+ *   mark      write "NAME PID MONOTONIC_NS\n" to the file OOMSNAP_FAULT_FILE, which exists
  *   eio|enospc|esrch  the point returns that negative errno to a caller that asked with FAULT_ERRNO
  */
 #ifndef OOMSNAP_BASE_FAULT_H
