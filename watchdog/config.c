@@ -238,7 +238,7 @@ static bool load_selectors(struct loader *l, const struct config_options *option
 			return false;
 		str_init(&place, t->place, sizeof(t->place));
 		(void)str_addf(&place, "--%s", selector_kind_name(kind));
-		make_name(l->config, &t->selector, name); /* t counts already: not in place */
+		make_name(l->config, &t->selector, name);	/* t counts already: not in place */
 		(void)str_copy(t->name, sizeof(t->name), name); /* same size */
 	}
 	return true;
