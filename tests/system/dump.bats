@@ -1,0 +1,576 @@
+#!/usr/bin/env bats
+# oomsnap dump and oomsnap inspect, by hand on real processes: what is written is complete and opens
+# in other people's readers, and whatever goes wrong is one sentence, a documented exit code, and a
+# target that never noticed.
+
+load helpers
+
+D=/var/tmp/$CG_PREFIX-dump # on a disk: /tmp may be memory
+CORECHECK=$BUILD/tool/corecheck
+TEST_OOMSNAP=${TEST_OOMSNAP:-$BUILD/test/oomsnap} # with fault points
+
+setup() {
+	STARTED=()
+	mkdir -m 700 "$D"
+}
+
+teardown() {
+	local pid
+	for pid in "${STARTED[@]}"; do
+		kill -KILL "$pid" 2> /dev/null || true
+	done
+	! mountpoint -q "$D/mnt" || umount "$D/mnt"
+	rm -rf "$D"
+	cg_rm_all
+}
+
+equal() {
+	if [ "$1" != "$2" ]; then
+		echo "expected '$1', found '$2'" >&2
+		return 1
+	fi
+}
+
+# start COMMAND...: in the background; its id is in PID.
+start() {
+	"$@" < /dev/null > /dev/null 2>&1 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+}
+
+# leak OPTION...: a leaker in a group of its own that has reached its total; its id is in PID.
+leak() {
+	[ -d "$(cg_path app)" ] || cg_new app
+	cg_spawn app "$LEAKER" --rate max --hold yes --ready-file "$D/ready" "$@"
+	PID=$CG_PID
+	wait_until 30 test -s "$D/ready"
+	wait_until 60 settled "$PID"
+}
+
+# The process has allocated all that it was asked for: its usage no longer changes.
+settled() {
+	local before after
+	before=$(cg_usage app)
+	sleep 0.2
+	after=$(cg_usage app)
+	[ "$before" = "$after" ] && [ "$after" -gt $((1 << 20)) ]
+}
+
+field() {
+	awk -v name="$2:" '$1 == name {print $2}' "/proc/$1/status"
+}
+
+# The target runs as if nothing had been: nobody traces it, it is not stopped.
+untouched() {
+	equal 0 "$(field "$1" TracerPid)"
+	[[ $(field "$1" State) == [RSD] ]]
+}
+
+threads_of() {
+	find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l
+}
+
+# The only bundle of this test.
+bundle() {
+	local found=("$D"/out/*)
+	equal 1 "${#found[@]}"
+	echo "${found[0]}"
+}
+
+# refused CODE PATTERN ARGUMENT...: dump fails so, with one line that looks like PATTERN, and
+# leaves nothing in $D/out.
+refused() {
+	local code=$1 pattern=$2
+	shift 2
+	run "${AS[@]}" "$OOMSNAP" dump "$@"
+	equal "$code" "$status"
+	equal 1 "${#lines[@]}"
+	case $output in
+	"oomsnap: "*) ;;
+	*) equal "oomsnap: ..." "$output" ;;
+	esac
+	if [[ ! $output =~ $pattern ]]; then
+		equal "$pattern" "$output"
+	fi
+	[ ! -d "$D/out" ] || equal "" "$(ls -A "$D/out")"
+}
+AS=()
+
+threads_in() {
+	eu-readelf -n "$1" | grep -c PRSTATUS
+}
+
+@test "a bundle: complete, private, with reports, and the target runs on" {
+	leak --pattern threads --total 24M --threads 3
+	local threads
+	threads=$(threads_of "$PID")
+	[ "$threads" -ge 4 ]
+	run "$OOMSNAP" dump "$PID" --directory "$D/out"
+	equal 0 "$status"
+	equal 1 "${#lines[@]}"
+	local b
+	b=$(bundle)
+	[[ $output == "$b: "*"$threads threads, paused "* ]]
+	untouched "$PID"
+	equal 700 "$(stat -c %a "$D/out")"
+	equal 700 "$(stat -c %a "$b")"
+	equal "" "$(find "$b" -type f ! -perm 600)"
+	"$CORECHECK" "$b/core" --min-filled $((20 << 20))
+	run "$OOMSNAP" inspect "$b/core"
+	equal 0 "$status"
+	[[ $output == *": complete, "* ]]
+	equal "$threads" "$(threads_in "$b/core")"
+	python3 - "$b/report.json" "$PID" "$b" "$threads" <<- 'END'
+		import json, sys
+		r = json.load(open(sys.argv[1]))
+		assert r["capture"]["complete"] is True, r["capture"]
+		assert r["capture"]["pid"] == int(sys.argv[2])
+		assert r["capture"]["core"] == sys.argv[3] + "/core", r["capture"]["core"]
+		assert r["threads_total"] == len(r["threads"]) == int(sys.argv[4])
+		assert all(t["registers"] and t["name"] for t in r["threads"]), r["threads"]
+		assert r["incident"]["reason"] == "manual"
+		assert any(m["name"] == "[heap]" or m["data_bytes"] > 1 << 20 for m in r["biggest_mappings"])
+	END
+	grep -q "core complete" "$b/report.html"
+	grep -q "^Name:.*leaker" "$b/proc.status"
+	[ -s "$b/proc.maps" ]
+	ls "$b"/cgroup.memory.* > /dev/null
+	[ ! -e "$b/proc.environ" ]
+}
+
+@test "gdb shows the same threads and functions as in the running process" {
+	leak --pattern touch --total 8M --threads 2
+	"$OOMSNAP" dump "$PID" -o "$D/core"
+	run gdb -nx -batch -ex 'info threads' -ex 'thread apply all bt' "$LEAKER" "$D/core"
+	equal 0 "$status"
+	[[ $output == *"Program terminated with signal SIGKILL"* ]]
+	equal "$(threads_of "$PID")" \
+		"$(grep -c ' (LWP ' <<< "$(grep '^Thread ' <<< "$output")")"
+	[[ $output == *" main ("* ]]
+	untouched "$PID"
+}
+
+@test "--output writes the core alone" {
+	start sleep 1000
+	run "$OOMSNAP" dump -o "$D/one.core" "$PID"
+	equal 0 "$status"
+	[[ $output == "$D/one.core: "* ]]
+	equal one.core "$(ls -A "$D")"
+	equal 600 "$(stat -c %a "$D/one.core")"
+	"$OOMSNAP" inspect "$D/one.core"
+	untouched "$PID"
+}
+
+@test "a thousand threads" {
+	leak --pattern stacks --threads 1000 --chunk 4K
+	"$OOMSNAP" dump "$PID" -o "$D/core"
+	equal "$(threads_of "$PID")" "$(threads_in "$D/core")"
+	[ "$(threads_in "$D/core")" -gt 1000 ]
+	"$CORECHECK" "$D/core"
+	untouched "$PID"
+}
+
+@test "a process whose first thread has ended" {
+	leak --pattern touch --total 8M --threads 3 --main-exits
+	equal Z "$(field "$PID" State)"
+	"$OOMSNAP" dump "$PID" --directory "$D/out"
+	local b
+	b=$(bundle)
+	"$CORECHECK" "$b/core" --min-filled $((8 << 20))
+	"$OOMSNAP" inspect "$b/core"
+	equal 0 "$(field "$PID" TracerPid)"
+}
+
+@test "what the program asked to leave out is left out, unless --all-pages" {
+	leak --pattern touch --total 4M --dontdump 64K
+	"$OOMSNAP" dump "$PID" -o "$D/without"
+	"$CORECHECK" "$D/without" --no-secret
+	"$OOMSNAP" dump "$PID" -o "$D/with" --all-pages
+	run "$CORECHECK" "$D/with" --no-secret
+	equal 9 "$status"
+}
+
+@test "types: heap has the memory, mini has the stacks and is small" {
+	leak --pattern touch --total 16M
+	"$OOMSNAP" dump "$PID" -o "$D/heap" --type heap
+	"$CORECHECK" "$D/heap" --min-filled $((16 << 20))
+	"$OOMSNAP" dump "$PID" -o "$D/mini" --type mini
+	[ "$(du -k "$D/mini" | cut -f1)" -lt 4096 ]
+	run gdb -nx -batch -ex bt "$LEAKER" "$D/mini"
+	[[ $output == *" main ("* ]]
+}
+
+@test "--cgroup takes the biggest process, or all" {
+	cg_new app
+	cg_spawn app sleep 1000
+	local small=$CG_PID
+	leak --pattern touch --total 8M
+	run "$OOMSNAP" dump --cgroup "$(cg_path app)" --json --directory "$D/out"
+	equal 0 "$status"
+	equal "$PID" "$(python3 -c 'import json,sys; print(json.load(sys.stdin)["pid"])' <<< "$output")"
+	rm -rf "$D/out"
+	run "$OOMSNAP" dump --cgroup "$(cg_path app)" --all --directory "$D/out"
+	equal 0 "$status"
+	equal 2 "${#lines[@]}"
+	ls -d "$D/out/"*"-$PID" "$D/out/"*"-$small"
+	untouched "$PID"
+	untouched "$small"
+}
+
+@test "--verdict kill ends it, once the core is safe" {
+	start sleep 1000
+	"$OOMSNAP" dump "$PID" -o "$D/core" --verdict kill
+	"$OOMSNAP" inspect "$D/core"
+	run wait "$PID"
+	equal 137 "$status"
+}
+
+@test "a deadline leaves a partial core that opens and says so" {
+	leak --pattern touch --total 192M
+	run "$OOMSNAP" dump "$PID" -o "$D/core" --deadline 25ms
+	# A fast machine may be done by then: what matters is that the verdict is true.
+	if [ "$status" -eq 0 ]; then
+		"$CORECHECK" "$D/core"
+		return
+	fi
+	equal 6 "$status"
+	untouched "$PID"
+	run "$OOMSNAP" inspect "$D/core"
+	equal 6 "$status"
+	[[ $output == *"the deadline passed"* ]]
+	eu-readelf -l -n "$D/core" > /dev/null
+	equal "$(threads_of "$PID")" "$(threads_in "$D/core")"
+}
+
+@test "no such process" {
+	start sleep 1000
+	local gone=$PID
+	kill "$gone"
+	wait "$gone" || true
+	refused 3 "there is no process $gone" "$gone" -d "$D/out"
+	refused 3 "there is no process 99999999999" 99999999999 -d "$D/out"
+}
+
+@test "not a process id" {
+	for word in abc 12x -7x "" 0 +5; do
+		run "$OOMSNAP" dump -d "$D/out" -- "$word"
+		equal 2 "$status"
+		[[ $output == "oomsnap: '$word' is not a process id"* ]]
+	done
+	[ ! -e "$D/out" ]
+}
+
+@test "bad usage" {
+	start sleep 1000
+	refused 2 "give one of PID" -d "$D/out"
+	refused 2 "give one of PID" "$PID" --unit a.service
+	refused 2 "one process at a time" "$PID" "$PID"
+	refused 2 "there is no option --nonsense" "$PID" --nonsense
+	refused 2 "needs a value" "$PID" --output
+	refused 2 "full, heap or mini, not 'fat'" "$PID" --type fat
+	refused 2 "resume or kill, not 'maim'" "$PID" --verdict maim
+	refused 2 "not '5 parsecs'" "$PID" --deadline "5 parsecs"
+	refused 2 "either --output or --directory" "$PID" -o "$D/x" -d "$D/out"
+	refused 2 "goes with --cgroup or --unit" "$PID" --all
+	untouched "$PID"
+	run "$OOMSNAP" dump --help
+	equal 0 "$status"
+}
+
+@test "a kernel thread" {
+	if [ "$(cat /proc/2/comm 2> /dev/null)" != kthreadd ]; then
+		skip "no kernel thread is visible here"
+	fi
+	refused 3 "is a kernel thread" 2 -d "$D/out"
+}
+
+@test "itself" {
+	# shellcheck disable=SC2016 # $$ of that shell, which oomsnap then is
+	run sh -c 'exec "$0" dump $$ -d "$1"' "$OOMSNAP" "$D/out"
+	equal 2 "$status"
+	[[ $output == "oomsnap: process "*" is oomsnap itself"* ]]
+}
+
+@test "a thread's id" {
+	leak --pattern touch --total 4M --threads 2
+	local tid
+	tid=$(ls "/proc/$PID/task" | tail -1)
+	refused 3 "$tid is a thread of process $PID" "$tid" -d "$D/out"
+}
+
+zombie_child() {
+	ZOMBIE=$(awk '{print $1}' "/proc/$1/task/$1/children")
+	[ -n "$ZOMBIE" ] && [ "$(field "$ZOMBIE" State)" = Z ]
+}
+
+@test "a zombie" {
+	start sh -c 'sleep 0 & exec sleep 1000'
+	wait_until 5 zombie_child "$PID"
+	refused 3 "has ended" "$ZOMBIE" -d "$D/out"
+}
+
+traced() {
+	[ "$(field "$1" TracerPid)" -ne 0 ]
+}
+
+@test "a process that somebody else traces" {
+	start sleep 1000
+	local target=$PID
+	start strace -qq -o /dev/null -p "$target"
+	wait_until 5 traced "$target"
+	refused 7 "is being traced by process" "$target" -d "$D/out"
+}
+
+@test "no permission to trace" {
+	start sleep 1000
+	cp "$OOMSNAP" "$D/oomsnap"
+	chmod 755 "$D" "$D/oomsnap"
+	AS=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
+	OOMSNAP=$D/oomsnap refused 4 "no permission to trace process $PID" "$PID" -o "$D/core"
+	untouched "$PID"
+}
+
+@test "no permission to write" {
+	cp "$OOMSNAP" "$D/oomsnap"
+	chmod 755 "$D" "$D/oomsnap"
+	AS=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
+	start "${AS[@]}" sleep 1000
+	wait_until 5 test "$(stat -c %u "/proc/$PID")" = 65534
+	OOMSNAP=$D/oomsnap refused 4 "cannot write in the directory" "$PID" -o "$D/core"
+	OOMSNAP=$D/oomsnap refused 4 "cannot create the directory" "$PID" -d "$D/new"
+	OOMSNAP=$D/oomsnap refused 5 "belongs to user 0" "$PID" -d "$D"
+	untouched "$PID"
+}
+
+@test "outputs that are not written to" {
+	start sleep 1000
+	echo precious > "$D/file"
+	ln -s "$D/elsewhere" "$D/link"
+	mkdir "$D/dir"
+	ln -s "$D/dir" "$D/dirlink"
+	mkfifo "$D/fifo"
+	refused 5 "exists and is not overwritten" "$PID" -o "$D/file"
+	refused 5 "is a symbolic link" "$PID" -o "$D/link"
+	refused 5 "is a directory" "$PID" -o "$D/dir"
+	refused 5 "is a symbolic link" "$PID" -o "$D/dirlink/core"
+	refused 5 "is a device" "$PID" -o "$D/fifo"
+	refused 5 "is a device" "$PID" -o /dev/null
+	refused 5 "cannot open the directory" "$PID" -o "$D/missing/core"
+	equal precious "$(cat "$D/file")"
+	[ ! -e "$D/elsewhere" ]
+	equal "" "$(ls -A "$D/dir")"
+	untouched "$PID"
+}
+
+@test "directories that are not written to" {
+	start sleep 1000
+	mkdir "$D/real" "$D/open"
+	chmod 777 "$D/open"
+	ln -s "$D/real" "$D/link"
+	echo > "$D/file"
+	refused 5 "is a symbolic link" "$PID" -d "$D/link"
+	refused 5 "is a symbolic link" "$PID" -d "$D/link/"
+	refused 5 "is not a directory" "$PID" -d "$D/file"
+	refused 5 "is writable by others" "$PID" -d "$D/open"
+	refused 5 "every directory on the way" "$PID" -d "$D/missing/dir"
+	equal "" "$(ls -A "$D/real" "$D/open" | grep -v : || true)"
+	untouched "$PID"
+}
+
+@test "a directory in memory, unless allowed" {
+	start sleep 1000
+	mkdir -p "$D/mnt"
+	mount -t tmpfs -o size=8m,mode=700 oomsnap-test "$D/mnt"
+	refused 5 "is kept in memory" "$PID" -d "$D/mnt"
+	"$OOMSNAP" dump "$PID" -d "$D/mnt" --allow-memory
+	equal 1 "$(find "$D/mnt" -name core | wc -l)"
+}
+
+# small_disk MIB: an ext4 file system of that size at $D/mnt.
+small_disk() {
+	truncate -s "$1M" "$D/image"
+	mke2fs -q -t ext4 -m 0 -O ^has_journal "$D/image"
+	mkdir -p "$D/mnt"
+	if ! mount -o loop "$D/image" "$D/mnt" 2> "$D/mount-error"; then
+		skip "no loop devices here: $(head -1 "$D/mount-error")"
+	fi
+	chmod 700 "$D/mnt"
+	rmdir "$D/mnt/lost+found"
+}
+
+@test "a full disk: refused before anything is done" {
+	start sleep 1000
+	small_disk 4
+	dd if=/dev/zero of="$D/mnt/fill" bs=64K 2> /dev/null || true
+	refused 5 "no room for a core" "$PID" -d "$D/mnt"
+	refused 5 "no room for a core" "$PID" -o "$D/mnt/core"
+	equal fill "$(ls -A "$D/mnt")"
+	untouched "$PID"
+}
+
+@test "a disk that is too small: a partial core that opens, with the stacks" {
+	leak --pattern touch --total 64M
+	small_disk 12
+	run "$OOMSNAP" dump "$PID" -o "$D/mnt/core"
+	equal 6 "$status"
+	[[ $output == *"is partial: "* ]]
+	untouched "$PID"
+	run "$OOMSNAP" inspect "$D/mnt/core"
+	equal 6 "$status"
+	[[ $output == *"there was no room left"* ]]
+	run gdb -nx -batch -ex bt "$LEAKER" "$D/mnt/core"
+	[[ $output == *" main ("* ]]
+}
+
+@test "a file size limit" {
+	leak --pattern touch --total 16M
+	# shellcheck disable=SC2016 # arguments of that shell
+	run bash -c 'ulimit -f 2048; exec "$0" dump "$1" -o "$2"' "$OOMSNAP" "$PID" "$D/core"
+	equal 5 "$status"
+	[[ $output == "oomsnap: "*"file size limit"* ]]
+	equal ready "$(ls -A "$D")"
+	untouched "$PID"
+}
+
+stopped() {
+	[ "$(field "$1" State)" = T ]
+}
+
+# halted POINT OPTION...: dump of $PID that has stopped itself at a fault point; its id is in DUMP.
+halted() {
+	local point=$1
+	shift
+	OOMSNAP_FAULT=$point=stop "$TEST_OOMSNAP" dump "$PID" "$@" 3>&- > "$D/said" 2>&1 &
+	DUMP=$!
+	STARTED+=("$DUMP")
+	wait_until 10 stopped "$DUMP"
+}
+
+# A process that stops itself again and again has ended.
+carried_on() {
+	kill -CONT "$1" 2> /dev/null || true
+	[ ! -e "/proc/$1" ] || [ "$(field "$1" State)" = Z ]
+}
+
+@test "Ctrl-C lets the target go and leaves nothing" {
+	leak --pattern touch --total 64M
+	local signal
+	for signal in INT TERM HUP; do
+		halted capture-pages -d "$D/out"
+		kill -"$signal" "$DUMP"
+		wait_until 10 carried_on "$DUMP"
+		run wait "$DUMP"
+		equal 130 "$status"
+		[[ $(cat "$D/said") == "oomsnap: interrupted"* ]]
+		equal "" "$(ls -A "$D/out")"
+		untouched "$PID"
+	done
+}
+
+@test "killed at any moment, the target runs on" {
+	leak --pattern touch --total 16M
+	local point
+	for point in capture-seized capture-opened capture-headers capture-pages capture-copied \
+		capture-detached; do
+		halted "$point" -d "$D/out"
+		kill -KILL "$DUMP"
+		wait "$DUMP" || true
+		wait_until 5 untouched "$PID"
+		equal "" "$(find "$D/out" -mindepth 1 -maxdepth 1 ! -name '*.partial')"
+		rm -rf "$D/out"
+	done
+}
+
+@test "a terminal gets progress, a pipe does not" {
+	leak --pattern touch --total 384M # long enough for more than one look at it
+	run "$OOMSNAP" dump "$PID" -o "$D/quiet"
+	equal 0 "$status"
+	equal 1 "${#lines[@]}"
+	rm "$D/quiet"
+	script -qec "$OOMSNAP dump $PID -o $D/loud" /dev/null > "$D/said" < /dev/null 3>&-
+	grep -q '% .* of about .*/s .* left' "$D/said"
+}
+
+@test "inspect: cores that are cut, and what is no core" {
+	leak --pattern touch --total 8M
+	"$OOMSNAP" dump "$PID" -o "$D/core"
+	cp "$D/core" "$D/cut"
+	truncate -s -3M "$D/cut"
+	run "$OOMSNAP" inspect "$D/cut"
+	equal 6 "$status"
+	[[ $output == *"the file was cut"* ]]
+	truncate -s 100 "$D/cut"
+	run "$OOMSNAP" inspect "$D/cut"
+	equal 1 "$status"
+	equal 1 "${#lines[@]}"
+	run "$OOMSNAP" inspect "$LEAKER"
+	equal 1 "$status"
+	[[ $output == *"an ELF file, but not a core"* ]]
+	run "$OOMSNAP" inspect /etc/passwd
+	equal 1 "$status"
+	run "$OOMSNAP" inspect "$D"
+	equal 1 "$status"
+	run "$OOMSNAP" inspect "$D/missing"
+	equal 3 "$status"
+	run "$OOMSNAP" inspect
+	equal 2 "$status"
+}
+
+@test "inspect: JSON, and a core compressed by zstd" {
+	leak --pattern touch --total 8M --threads 2
+	"$OOMSNAP" dump "$PID" -o "$D/core"
+	zstd -q "$D/core" -o "$D/core.zst"
+	local name
+	for name in core core.zst; do
+		"$OOMSNAP" inspect --json "$D/$name" > "$D/json"
+		python3 - "$D/json" "$PID" "$(stat -c %s "$D/core")" "$(threads_of "$PID")" <<- 'END'
+			import json, sys
+			r = json.load(open(sys.argv[1]))
+			assert r["complete"] and r["written_by_oomsnap"], r
+			assert r["pid"] == int(sys.argv[2]) and r["comm"] == "leaker"
+			assert r["core_bytes"] == int(sys.argv[3])
+			assert r["threads_total"] == int(sys.argv[4])
+		END
+	done
+	head -c 100000 "$D/core.zst" > "$D/cut.zst"
+	run "$OOMSNAP" inspect "$D/cut.zst"
+	[ "$status" -ne 0 ]
+}
+
+@test "inspect: the kernel's own core" {
+	if [ "$(cat /proc/sys/kernel/core_pattern)" != core ]; then
+		skip "kernel.core_pattern is not 'core' here"
+	fi
+	cd "$D"
+	# shellcheck disable=SC2016 # $$ of that shell
+	run sh -c 'ulimit -c unlimited; kill -ABRT $$'
+	run "$OOMSNAP" inspect "$(ls "$D"/core*)"
+	equal 0 "$status"
+	[[ $output == *"complete, x86-64"* ]]
+}
+
+@test "no such cgroup, and what is none" {
+	refused 3 "there is no cgroup" --cgroup "$(cg_path missing)" -d "$D/out"
+	refused 3 "is not a directory of a cgroup file system" --cgroup /usr -d "$D/out"
+	cg_new empty
+	refused 3 "there is no process in" --cgroup "$(cg_path empty)" -d "$D/out"
+}
+
+# bats test_tags=lane:host
+@test "--unit without a bus says so" {
+	need_lane host
+	DBUS_SYSTEM_BUS_ADDRESS=unix:path=$D/none refused 1 "asks systemd over the system bus" \
+		--unit web.service -d "$D/out"
+}
+
+# bats test_tags=lane:systemd
+@test "systemd: --unit" {
+	need_lane systemd
+	systemd-run --quiet --unit=dumped -p MemoryAccounting=yes sleep 1000
+	"$OOMSNAP" dump --unit dumped -d "$D/out"
+	[[ $(bundle) == "$D/out/dumped-"* ]]
+	"$OOMSNAP" dump --unit dumped.service -o "$D/core"
+	systemctl stop dumped
+	refused 3 "there is no running unit 'dumped'" --unit dumped -d "$D/none"
+	refused 3 "there is no running unit 'nonsense.service'" --unit nonsense.service -d "$D/none"
+}
