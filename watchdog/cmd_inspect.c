@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,11 +169,18 @@ static int print_json(const char *path, const struct core_view *view)
 /* A core in its bundle has the files beside it that know more names. */
 static void name_from_bundle(const char *path, struct core_view *view)
 {
+	char dir[PATH_MAX] = ".";
 	const char *slash = strrchr(path, '/');
-	_cleanup_free_ char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	_cleanup_close_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	_cleanup_close_ int fd = -1;
 
-	if (fd >= 0 && view->ours)
+	if (!view->ours || (slash && (size_t)(slash - path) + 1 >= sizeof(dir)))
+		return;
+	if (slash) {
+		memcpy(dir, path, (size_t)(slash - path) + 1);
+		dir[slash - path + 1] = '\0';
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
 		core_view_name(view, fd);
 }
 

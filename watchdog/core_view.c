@@ -19,6 +19,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -272,8 +273,8 @@ static void read_files(struct core_view *view)
 			if (t->pc < file.start || t->pc >= file.end)
 				continue;
 			str_init(&s, t->where, sizeof(t->where));
-			(void)str_addf(&s, "%.200s+0x%llx", base_name(file.name),
-				(unsigned long long)(t->pc - file.start + file.offset_bytes));
+			(void)str_addf(&s, "%.200s+0x%" PRIx64, base_name(file.name),
+				t->pc - file.start + file.offset_bytes);
 		}
 	}
 }

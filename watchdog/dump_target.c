@@ -163,7 +163,7 @@ static int take_processes(struct cgroup *cg, const char *dir, bool all, struct d
 {
 	_cleanup_free_ pid_t *pids = calloc(DUMP_TARGETS_MAX, sizeof(*pids));
 	int code = EXIT_CODE_NO_TARGET;
-	struct dump_process process;
+	struct dump_process process = {0};
 	uint32_t count = 0;
 	int r;
 

@@ -145,13 +145,13 @@ static uint32_t x_of(const struct chart *c, uint64_t at_ns)
 {
 	uint64_t at = clamp_u64(at_ns, c->from_ns, c->to_ns) - c->from_ns;
 
-	return (uint32_t)(10 * LEFT +
-		mul_div(at, 10 * (WIDTH - LEFT - RIGHT), c->to_ns - c->from_ns));
+	return (uint32_t)(10ULL * LEFT +
+		mul_div(at, 10ULL * (WIDTH - LEFT - RIGHT), c->to_ns - c->from_ns));
 }
 
 static uint32_t y_of(const struct panel *p, uint64_t value)
 {
-	return (uint32_t)(10 * (p->top + p->height) -
+	return (uint32_t)(10ULL * (p->top + p->height) -
 		mul_div(min_u64(value, p->max), 10ULL * p->height, p->max));
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -258,6 +259,37 @@ static void test_json_of_a_core(void **state)
 	assert_true(is_json(f->text));
 }
 
+/* Every key is in the manual: readers rely on it. */
+static void test_keys_are_documented(void **state)
+{
+	struct fixture *f = *state;
+	FILE *page = fopen("deploy/man/oomsnap-report.5", "re");
+	char *manual = calloc(1, TEXT_BYTES);
+	unsigned int keys = 0;
+	const char *t;
+
+	assert_non_null(page); /* tests run at the top of the tree */
+	assert_non_null(manual);
+	assert_true(fread(manual, 1, TEXT_BYTES - 1, page) > 0);
+	(void)fclose(page);
+	memset(f->view.mapping, 0, sizeof(f->view.mapping));
+	report_json(&f->s, &f->report);
+	for (t = f->text; (t = strstr(t, "\":")); t += 2) {
+		const char *begin = t;
+		char key[64] = " ";
+
+		while (begin[-1] != '"')
+			begin--;
+		assert_true(t - begin < (ptrdiff_t)sizeof(key) - 1);
+		memcpy(key + 1, begin, (size_t)(t - begin));
+		if (!strstr(manual, key))
+			fail_msg("'%s' is not in oomsnap-report(5)", key + 1);
+		keys++;
+	}
+	assert_true(keys > 100);
+	free(manual);
+}
+
 /* Every tag that is opened is closed, in order. */
 static bool balanced(const char *t)
 {
@@ -392,6 +424,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_json_is_valid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json_of_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json_of_a_core, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keys_are_documented, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_html_is_safe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_html_of_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_charts_of_odd_histories, setup, teardown),

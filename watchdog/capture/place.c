@@ -199,7 +199,7 @@ int capture_set_directory(
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (!trim_path(trimmed, sizeof(trimmed) - 2U * CAPTURE_NAME_MAX, path)) {
+	if (!trim_path(trimmed, sizeof(trimmed) - (size_t)2 * CAPTURE_NAME_MAX, path)) {
 		say(why, why_size, "the directory for captures is %s",
 			*path ? "too long" : "empty");
 		return CAPTURE_BAD_PLACE;
