@@ -404,8 +404,12 @@ static __always_inline int look(enum wire_hook hook)
 	return 0;
 }
 
-/* A record of the task for the nearest target above it that wants such records. */
-static __always_inline int tell_process(
+/*
+ * A record of the task for the nearest target above it that wants such records. A function of its
+ * own: put into its callers, the loop may begin where kernels before 6.3 see a jump backwards that
+ * they refuse (check_cfg()).
+ */
+static __noinline int tell_process(
 	struct task_struct *task, enum wire_kind kind, enum wire_hook hook, __u32 flag)
 {
 	struct cgroup_subsys_state *css = memory_css(task);

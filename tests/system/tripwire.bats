@@ -36,7 +36,15 @@ trip_start() {
 	"${TRIP_BY[@]}" "$TRIPWIRE" --cgroup "$dir" --threshold "$THRESHOLD" "$@" \
 		< "$BATS_TEST_TMPDIR/commands" > "$TRIP_OUT" 2>&1 3>&- {TRIP_FD}>&- &
 	TRIP_PID=$!
-	wait_until 60 grep -q '^ready' "$TRIP_OUT"
+	wait_until 60 ready_or_gone
+	if ! grep -q '^ready' "$TRIP_OUT"; then
+		cat "$TRIP_OUT" >&2
+		return 1
+	fi
+}
+
+ready_or_gone() {
+	grep -q '^ready' "$TRIP_OUT" || gone "$TRIP_PID"
 }
 
 # trip COMMAND: has it carried out, and answered.
@@ -247,18 +255,23 @@ usage_at_least() {
 }
 
 @test "a loader in a pid namespace sees its processes by the numbers there" {
+	local leaker
 	cg_new app "$LIMIT"
-	TRIP_BY=(unshare --pid --fork --kill-child --mount-proc bash -c
-		'LEAK=$1 PROCS=$2; shift 2
-		(sleep 1; echo $BASHPID > "$PROCS"; exec "$LEAK" --pattern touch --rate max \
-			--total 512M --hold no) < /dev/null > /dev/null &
-		exec "$@"' _ "$LEAKER" "$(cg_path app)/cgroup.procs")
+	# shellcheck disable=SC2016 # expanded in there
+	TRIP_BY=(unshare --pid --fork --kill-child --mount-proc bash -c '"$1" --start-paused \
+		--pattern touch --rate max --total 512M --hold no --ready-file "$2" \
+		< /dev/null > /dev/null & shift 2; exec "$@"' _ "$LEAKER" "$BATS_TEST_TMPDIR/ready")
 	trip_start app
+	leaker=$(pgrep -P "$(pgrep -P "$TRIP_PID")")
+	echo "$leaker" > "$(cg_path app)/cgroup.procs"
+	wait_until 10 test -s "$BATS_TEST_TMPDIR/ready"
+	kill -USR1 "$leaker"
 	wait_until 20 more_events stopped 0
-	at_most 20 "$(field stopped tgid)"
-	wait_until 5 all_stopped "$(cg_procs app)"
-	equal "$(awk '$1 == "NSpid:" {print $NF}' "/proc/$(cg_procs app)/status")" \
-		"$(field stopped tgid)"
+	wait_until 5 all_stopped "$leaker"
+	equal "$(awk '$1 == "NSpid:" {print $NF}' "/proc/$leaker/status")" "$(field stopped tgid)"
+	[ "$(field stopped tgid)" -ne "$leaker" ]
+	equal 0 "$(cg_oom_kill app)"
+	cg_limit app max
 	trip undo
 	wait_until 20 cg_empty app
 }
