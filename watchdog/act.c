@@ -123,7 +123,6 @@ static int do_hold(struct target *t, enum hold_method method)
 			r = apply(t, LEDGER_FREEZE, changes, count);
 		break;
 	case HOLD_STOP:
-		FAULT_POINT(HOLD_NOTED); /* the first note is made inside */
 		r = stop_processes(&t->cgroup, t->only, &t->watch->ledger, t->index, &result);
 		if (r == 0 && result.failed && result.done == 0)
 			r = result.error;

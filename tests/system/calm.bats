@@ -23,6 +23,14 @@ load watch
 	rm -f "$points"
 }
 
+# memory_of PID...: address space and locked memory of each, in kB.
+memory_of() {
+	local pid
+	for pid; do
+		awk '$1 == "VmSize:" || $1 == "VmLck:" {print $1, $2}' "/proc/$pid/status"
+	done
+}
+
 @test "our memory is locked, and does not grow from one capture to the next" {
 	local pid before after i
 	cg_new app 64M
@@ -33,9 +41,10 @@ load watch
 		[ "$(awk '$1 == "VmLck:" {print $2}' "/proc/$pid/status")" -gt 0 ]
 	done
 	pid=$(children_named "$WATCH_PID" oomsnap-capture)
-	before=$(awk '$1 == "VmRSS:" {print $2}' "/proc/$WATCH_PID/status" "/proc/$pid/status")
+	# The address space: older kernels count resident pages thread by thread, and lazily.
+	before=$(memory_of "$WATCH_PID" "$pid")
 	wait_event captured 6 60
-	after=$(awk '$1 == "VmRSS:" {print $2}' "/proc/$WATCH_PID/status" "/proc/$pid/status")
+	after=$(memory_of "$WATCH_PID" "$pid")
 	echo "before $before after $after"
 	[ "$before" = "$after" ]
 	watch_stop

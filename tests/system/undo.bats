@@ -7,7 +7,10 @@ load helpers
 load watch
 
 LIMIT=$((64 << 20))
+# The promise, on real hardware. In the machine every instruction is emulated, ten times slower and
+# more; there the order of things is tested, not their speed.
 WITHIN_MS=100
+[ "$OOMSNAP_LANE" = host ] || WITHIN_MS=1000
 ADJ=$(cat /proc/self/oom_score_adj)
 
 # held POINT ACTION: a leaking target that stands still, as our process did ACTION at POINT.

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "os/process.h"
 
 #define SHIELDED_ADJ (-1000)
@@ -50,6 +51,7 @@ static void stop_one(pid_t pid, const struct procstat *stat, struct ledger *ledg
 		fail(result, r);
 		return;
 	}
+	FAULT_POINT(HOLD_NOTED);
 	r = process_signal(fd, SIGSTOP);
 	if (r == 0) {
 		result->done++;
@@ -80,6 +82,7 @@ static void shield_one(pid_t pid, const struct procstat *stat, struct ledger *le
 		fail(result, r);
 		return;
 	}
+	FAULT_POINT(SHIELD_NOTED);
 	r = process_set_oom_adj(pid, SHIELDED_ADJ);
 	if (r == 0) {
 		result->done++;
