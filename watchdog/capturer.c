@@ -224,7 +224,7 @@ static void finish(void)
 	FAULT_POINT(CAPTURE_SYNC);
 	/* A report that cannot be written (a full disk) does not cost the core. */
 	(void)report_write_bundle(capture_bundle_fd(me.capture), &me.request, &me.result,
-		&me.record, history, me.why);
+		&me.record, history ? history->point : NULL, history ? history->count : 0, me.why);
 	r = capture_finish(me.capture, &me.result);
 	if (r) {
 		struct str s;

@@ -375,7 +375,7 @@ static void write_reports(struct dump *d, const struct capture_request *request,
 	if (bundle_fd < 0)
 		return;
 	fill_record(d, result, record);
-	r = report_write_bundle(bundle_fd, request, result, record, NULL, why);
+	r = report_write_bundle(bundle_fd, request, result, record, /* history= */ NULL, 0, why);
 	if (r)
 		(void)fprintf(stderr, "oomsnap: %s: cannot write the reports: %s\n", result->path,
 			strerrordesc_np(-r));

@@ -20,7 +20,6 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "capture/place.h"
-#include "os/fd.h"
 
 #define REPORT_BYTES_MAX (16ULL << 20) /* 1,024 threads and points and 48 mappings take ~1 MiB */
 #define WHY_MAX 256
@@ -28,14 +27,23 @@
 static int write_file(int dir_fd, const char *name, const struct str *s)
 {
 	_cleanup_close_ int fd = -1;
-	int r;
+	const char *at = s->text;
+	size_t left = s->len;
+	int r = 0;
 
 	if (s->cut)
 		return -E2BIG;
 	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = fd_write_all(fd, s->text, s->len);
+	while (r == 0 && left) {
+		ssize_t n = write(fd, at, left);
+
+		if (n < 0 && errno != EINTR)
+			r = -errno;
+		at += n > 0 ? n : 0;
+		left -= n > 0 ? (size_t)n : 0;
+	}
 	if (r)
 		(void)unlinkat(dir_fd, name, 0); /* half a report would mislead */
 	return r;
@@ -78,7 +86,7 @@ static void drop_partial(char *path)
 
 int report_write_bundle(int bundle_fd, const struct capture_request *request,
 	const struct capture_result *result, const struct incident_record *record,
-	const struct history *history, const char *why)
+	const struct history_point *history, uint32_t history_count, const char *why)
 {
 	struct capture_result final = *result;
 	struct report report = {
@@ -86,6 +94,7 @@ int report_write_bundle(int bundle_fd, const struct capture_request *request,
 		.result = &final,
 		.record = record,
 		.history = history,
+		.history_count = history_count,
 		.why = why,
 		.wall_offset_ns = report_wall_offset_ns(),
 	};

@@ -11,7 +11,6 @@
 
 #include "base/str.h"
 #include "capture/capture.h"
-#include "core/history.h"
 #include "core/types.h"
 #include "core_view.h"
 
@@ -25,9 +24,10 @@ struct report {
 	const struct capture_result *result;
 	const char *why;		      /* one sentence; "" where there is nothing to say */
 	const struct incident_record *record; /* NULL: unknown */
-	const struct history *history;	      /* NULL: none was kept */
-	const struct core_view *view;	      /* NULL: the core could not be read back */
-	int64_t wall_offset_ns;		      /* CLOCK_REALTIME less CLOCK_MONOTONIC */
+	const struct history_point *history;  /* oldest first; NULL: none was kept */
+	uint32_t history_count;
+	const struct core_view *view; /* NULL: the core could not be read back */
+	int64_t wall_offset_ns;	      /* CLOCK_REALTIME less CLOCK_MONOTONIC */
 };
 
 /*
@@ -38,11 +38,11 @@ int report_write(int bundle_fd, const struct report *report);
 
 /*
  * The same for a capture that capture_run() has just written: reads the core back for its threads
- * and mappings. history may be NULL.
+ * and mappings. history may be NULL, with history_count 0.
  */
 int report_write_bundle(int bundle_fd, const struct capture_request *request,
 	const struct capture_result *result, const struct incident_record *record,
-	const struct history *history, const char *why);
+	const struct history_point *history, uint32_t history_count, const char *why);
 
 /* Appends the whole of report.json (as one object, with newlines), or report.html. */
 void report_json(struct str *s, const struct report *report);

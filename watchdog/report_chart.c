@@ -98,7 +98,7 @@ void report_relative(struct str *s, const struct report *r, uint64_t at_ns)
 
 static uint32_t points(const struct report *r)
 {
-	return r->history ? (uint32_t)min_u64(r->history->count, HISTORY_MAX) : 0;
+	return r->history ? (uint32_t)min_u64(r->history_count, HISTORY_MAX) : 0;
 }
 
 static uint32_t marks(const struct report *r)
@@ -110,14 +110,14 @@ bool report_chart_possible(const struct report *r)
 {
 	uint32_t n = points(r);
 
-	return n >= 2 && r->history->point[n - 1].at_ns > r->history->point[0].at_ns;
+	return n >= 2 && r->history[n - 1].at_ns > r->history[0].at_ns;
 }
 
 void report_chart_whole(const struct report *r, uint64_t *ret_from_ns, uint64_t *ret_to_ns)
 {
 	uint32_t n = points(r);
-	uint64_t from = n ? r->history->point[0].at_ns : zero_ns(r);
-	uint64_t to = n ? r->history->point[n - 1].at_ns : zero_ns(r);
+	uint64_t from = n ? r->history[0].at_ns : zero_ns(r);
+	uint64_t to = n ? r->history[n - 1].at_ns : zero_ns(r);
 
 	for (uint32_t i = 0; i < marks(r); i++)
 		to = max_u64(to, r->record->timeline[i].at_ns);
@@ -226,7 +226,7 @@ static uint64_t max_of(const struct chart *c, enum series series)
 	uint64_t max = 0;
 
 	for (uint32_t i = 0; i < points(c->r); i++) {
-		const struct history_point *p = &c->r->history->point[i];
+		const struct history_point *p = &c->r->history[i];
 		uint64_t value = value_of(p, series);
 
 		if (p->at_ns >= c->from_ns && p->at_ns <= c->to_ns && value != SIZE_UNLIMITED)
@@ -245,9 +245,9 @@ static void series(
 
 	(void)str_addf(c->s, "<%s class=\"%s\" points=\"", area ? "polygon" : "polyline", class);
 	for (uint32_t i = 0; i < n; i++) {
-		const struct history_point *point = &c->r->history->point[i];
-		bool before = i + 1 < n && c->r->history->point[i + 1].at_ns < c->from_ns;
-		bool after = i > 0 && c->r->history->point[i - 1].at_ns > c->to_ns;
+		const struct history_point *point = &c->r->history[i];
+		bool before = i + 1 < n && c->r->history[i + 1].at_ns < c->from_ns;
+		bool after = i > 0 && c->r->history[i - 1].at_ns > c->to_ns;
 
 		if (before || after || value_of(point, series) == SIZE_UNLIMITED)
 			continue;

@@ -236,8 +236,8 @@ static void put_incident(struct str *s, const struct report *r)
 static void put_history(struct str *s, const struct report *r)
 {
 	open_array(s, "history");
-	for (uint32_t n = 0; r->history && n < r->history->count && n < HISTORY_MAX; n++) {
-		const struct history_point *p = &r->history->point[n];
+	for (uint32_t n = 0; r->history && n < r->history_count && n < HISTORY_MAX; n++) {
+		const struct history_point *p = &r->history[n];
 
 		open_object(s, NULL);
 		put_u64(s, "at_ns", p->at_ns);

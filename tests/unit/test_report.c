@@ -15,6 +15,7 @@
 
 #include "amount.h"
 #include "base/checked.h"
+#include "core/history.h"
 #include "report.h"
 #include "report_chart.h"
 
@@ -188,7 +189,8 @@ static int setup(void **state)
 	f->report = (struct report){.request = &f->request,
 		.result = &f->result,
 		.record = &f->record,
-		.history = &f->history,
+		.history = f->history.point,
+		.history_count = HISTORY_MAX,
 		.view = &f->view,
 		.why = EVIL,
 		.wall_offset_ns = 1700000000LL * (int64_t)NS_PER_S};
@@ -353,15 +355,15 @@ static void test_charts_of_odd_histories(void **state)
 	struct fixture *f = *state;
 	struct history *h = &f->history;
 
-	h->count = 1;
+	f->report.history_count = 1;
 	assert_false(report_chart_possible(&f->report));
-	h->count = 2;
+	f->report.history_count = 2;
 	h->point[1].at_ns = h->point[0].at_ns;
 	assert_false(report_chart_possible(&f->report));
 	for (uint32_t i = 0; i < 3; i++)
 		h->point[i] = (struct history_point){
 			.at_ns = 1 + i * UINT64_MAX / 4, .limit_bytes = SIZE_UNLIMITED};
-	h->count = 3;
+	f->report.history_count = 3;
 	report_html(&f->s, &f->report);
 	assert_true(balanced(f->text));
 	h->point[1].used_bytes = UINT64_MAX;
@@ -372,7 +374,7 @@ static void test_charts_of_odd_histories(void **state)
 	assert_false(f->s.cut);
 	assert_true(balanced(f->text));
 	f->record.timeline_count = UINT32_MAX; /* from a sender that we do not trust */
-	h->count = UINT32_MAX;
+	f->report.history_count = UINT32_MAX;
 	str_init(&f->s, f->text, sizeof(f->text));
 	report_html(&f->s, &f->report);
 	report_json(&f->s, &f->report);
