@@ -49,7 +49,8 @@ static const char style[] =
 	"margin:0 0 18px}.figure{background:var(--card);border:1px solid var(--line);"
 	"border-radius:10px;padding:12px 14px}.figure "
 	"b{display:block;font-size:21px;line-height:1.3;"
-	"font-weight:650}.figure span{color:var(--dim);font-size:13px}"
+	"font-weight:650}.figure b.word{font-size:15px;line-height:1.56}.figure "
+	"span{color:var(--dim);font-size:13px}"
 	"table{border-collapse:collapse;width:100%;font-size:13.5px}"
 	"th{text-align:left;color:var(--dim);font-weight:500;border-bottom:1px solid var(--line);"
 	"padding:4px 14px 4px 0;white-space:nowrap}"
@@ -228,8 +229,8 @@ static void figures(struct str *s, const struct report *r)
 	(void)str_addf(s, "%" PRIu32, c->threads);
 	figure_end(s, c->threads == 1 ? "thread" : "threads");
 	if (i) {
-		figure_begin(s);
-		(void)str_add(s, guarantee_name(i->guarantee));
+		(void)str_addf(s, "<div class=\"figure\"><b class=\"word\">%s",
+			guarantee_name(i->guarantee));
 		figure_end(s, "guarantee");
 	}
 	(void)str_add(s, "</div>\n");

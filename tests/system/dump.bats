@@ -245,7 +245,7 @@ threads_in() {
 @test "no such process" {
 	start sleep 1000
 	local gone=$PID
-	kill "$gone"
+	kill -KILL "$gone"
 	wait "$gone" || true
 	refused 3 "there is no process $gone" "$gone" -d "$D/out"
 	refused 3 "there is no process 99999999999" 99999999999 -d "$D/out"
