@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/str.h"
 #include "capture/flags.h"
@@ -48,6 +49,7 @@
 #include "capture/plan.h"
 #include "capture/writer.h"
 #include "os/clock.h"
+#include "os/fd.h"
 #include "os/tracer.h"
 
 #define SEIZE_TIMEOUT_NS (2 * NS_PER_S)	     /* where the request names none */
@@ -55,6 +57,8 @@
 #define REGISTERS_TIMEOUT_NS (10 * NS_PER_S) /* 32,768 threads take one */
 #define WORKER_GRACE_NS (2 * NS_PER_S)	     /* for a worker in a system call to come back */
 #define TICK_NS (20 * NS_PER_MS)	     /* between two looks of the waiting thread */
+#define CACHE_SHARE 4 /* of MemAvailable: a quarter may become page cache of the core */
+#define CACHE_MIN_BYTES (64ULL << 20) /* where the kernel does not tell */
 #define RELEASE_TIMEOUT_NS (5 * NS_PER_S)
 
 const struct capture_limits capture_limits_default = {
@@ -132,6 +136,7 @@ struct run {
 	uint64_t deadline_ns; /* UINT64_MAX: none */
 	uint64_t realtime_ns;
 	uint64_t room_bytes;
+	uint64_t cache_bytes;
 	uint64_t put_offset; /* head_write() has come so far */
 	uint64_t seize_until_ns;
 	int flags_error;
@@ -433,6 +438,29 @@ static uint32_t mappings_written(const struct capture_plan *plan)
 	return n;
 }
 
+/* How much page cache the core may take: a share of what the machine can spare. */
+static uint64_t cache_budget(void)
+{
+	static const char key[] = "MemAvailable:";
+	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	uint64_t kib = 0;
+	char text[512]; /* the third line */
+	const char *at;
+	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return CACHE_MIN_BYTES;
+	text[n] = '\0';
+	at = strstr(text, key);
+	if (!at)
+		return CACHE_MIN_BYTES;
+	for (at += sizeof(key) - 1; *at == ' '; at++)
+		;
+	for (; *at >= '0' && *at <= '9' && kib < UINT64_MAX / 20480; at++)
+		kib = kib * 10 + (uint64_t)(*at - '0');
+	return max_u64(kib * 1024 / CACHE_SHARE, CACHE_MIN_BYTES);
+}
+
 static void copy(struct run *run)
 {
 	struct capture *c = run->c;
@@ -442,7 +470,7 @@ static void copy(struct run *run)
 	int ignored;
 
 	writer_begin(c->writer, run->plan, c->place.core_fd,
-		sub_floor(run->room_bytes, run->plan->layout.data_offset));
+		sub_floor(run->room_bytes, run->plan->layout.data_offset), run->cache_bytes);
 	run->flags_error = flags_read(run->plan, c->writer, c->place.core_fd, c->request.all_pages,
 		run->deadline_ns, &result->dontdump_bytes, &unknown_bytes);
 	tracer_start(c->tracer, call_protected, run);
@@ -460,6 +488,8 @@ static void copy(struct run *run)
 	result->skipped_bytes += unknown_bytes;
 	if (unknown_bytes)
 		result->missing |= CAPTURE_MISSING_READ;
+	if (run->flags_error && run->flags_error != -ENOENT && !result->error)
+		result->error = run->flags_error;
 	if (!(result->missing &
 		    (CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |
 			    CAPTURE_MISSING_EXITED)) &&
@@ -572,6 +602,7 @@ static int begin(struct run *run)
 	c->result.pid = c->request.pid;
 	c->result.begin_ns = clock_now_ns();
 	run->realtime_ns = realtime_ns();
+	run->cache_bytes = cache_budget();
 	FAULT_POINT(CAPTURE_START);
 	if (c->request.compress != COMPRESS_NONE)
 		return fail(run, CAPTURE_FAILED, "compressed cores are not supported yet");

@@ -205,14 +205,14 @@ static bool copy_runs(
 			at += have;
 			left -= have;
 			runs->start += have;
-			if (runs->start == runs->end) {
+			if (runs->start >= runs->end) {
 				runs++;
 				count--;
 			}
 			if (have < len) {
 				if (!one_page(c, s, runs))
 					return false;
-				if (runs->start == runs->end) {
+				if (runs->start >= runs->end) {
 					runs++;
 					count--;
 				}

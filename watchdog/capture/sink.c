@@ -3,12 +3,13 @@
  * Writing the core with a bounded amount of page cache.
  *
  * Plain buffered writes return as soon as the bytes are in the page cache, so the target stands
- * still for the shortest time: 0.4 s for 2 GiB, against 0.9 s for anything that waits for the disk.
- * Unbounded, they fill the page cache with the whole core, charged to our cgroup, at the moment at
- * which memory is scarce. So each writer hands every 8 MiB that it has filled to the disk at once
- * (sync_file_range), and when 16 such windows are on their way it waits for the oldest and drops it
- * from the cache. A core smaller than the windows is never waited for; a larger one costs at most
- * SINK_WINDOWS * SINK_WINDOW_BYTES of cache per writer and is as fast as the disk from there on.
+ * still for the shortest time: half of what anything takes that waits for the disk, or that only
+ * starts writing back. Unbounded, they fill the page cache with the whole core, charged to our
+ * cgroup, at a moment at which memory may be scarce. So there is a budget, a share of what the
+ * machine has to spare (capture.c). Each writer remembers what it wrote in windows of 8 MiB. A core
+ * within half of the budget is not touched again before the final fdatasync; beyond, the disk is
+ * started on the window half a budget back, and where the budget is used up, the oldest window is
+ * waited for and dropped from the cache: a larger core is as fast as the disk from there on.
  *
  * SINK_DONTCACHE leaves both to the kernel, where it can.
  *
@@ -30,36 +31,50 @@
 #define RWF_DONTCACHE 0x00000080 /* include/uapi/linux/fs.h of 6.14 */
 #endif
 
-void sink_init(struct core_sink *sink, int fd, uint64_t room_bytes)
+void sink_init(
+	struct core_sink *sink, int fd, uint64_t room_bytes, uint64_t cache_bytes, uint32_t writers)
 {
 	sink->fd = fd;
 	sink->mode = SINK_BUFFERED;
+	sink->windows = (uint32_t)clamp_u64(
+		cache_bytes / SINK_WINDOW_BYTES / writers, SINK_WINDOWS_MIN, SINK_WINDOWS_MAX);
 	atomic_store(&sink->room_bytes, (int64_t)min_u64(room_bytes, INT64_MAX));
 }
 
 void sink_window_init(struct sink_window *w)
 {
-	*w = (struct sink_window){.next = 0};
+	w->open = (struct sink_range){.from = 0};
+	w->bytes = 0;
+	w->pushed = 0;
 }
 
-/* Waits for the oldest window and forgets its pages, then takes the open one in its place. */
-static void push(struct core_sink *sink, struct sink_window *w)
+/* Failures here cost cache and nothing else: errors of the disk come back from fdatasync. */
+static void start_writing(const struct core_sink *sink, const struct sink_range *range)
 {
-	struct sink_range *old = &w->ring[w->next];
-
-	/* Failures here cost cache, nothing else; errors of the disk come back from fdatasync. */
-	(void)sync_file_range(sink->fd, (off_t)w->open.from, (off_t)(w->open.to - w->open.from),
+	(void)sync_file_range(sink->fd, (off_t)range->from, (off_t)(range->to - range->from),
 		SYNC_FILE_RANGE_WRITE);
-	if (old->to) {
-		off_t len = (off_t)(old->to - old->from);
+}
 
-		(void)sync_file_range(sink->fd, (off_t)old->from, len,
-			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-				SYNC_FILE_RANGE_WAIT_AFTER);
-		(void)posix_fadvise(sink->fd, (off_t)old->from, len, POSIX_FADV_DONTNEED);
-	}
-	*old = w->open;
-	w->next = (w->next + 1) % SINK_WINDOWS;
+static void wait_and_drop(const struct core_sink *sink, const struct sink_range *range)
+{
+	off_t len = (off_t)(range->to - range->from);
+
+	(void)sync_file_range(sink->fd, (off_t)range->from, len,
+		SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+	(void)posix_fadvise(sink->fd, (off_t)range->from, len, POSIX_FADV_DONTNEED);
+}
+
+static void push(const struct core_sink *sink, struct sink_window *w)
+{
+	struct sink_range *slot = &w->ring[w->pushed % sink->windows];
+	uint32_t half = sink->windows / 2;
+
+	if (w->pushed >= sink->windows)
+		wait_and_drop(sink, slot);
+	*slot = w->open;
+	if (w->pushed >= half)
+		start_writing(sink, &w->ring[(w->pushed - half) % sink->windows]);
+	w->pushed++;
 	w->open = (struct sink_range){.from = 0};
 	w->bytes = 0;
 }

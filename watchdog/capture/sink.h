@@ -19,11 +19,13 @@ enum sink_mode {
 struct core_sink {
 	int fd; /* the caller's */
 	enum sink_mode mode;
+	uint32_t windows;	    /* of page cache that each writer may fill */
 	_Atomic int64_t room_bytes; /* that may still be written; below 0: over */
 };
 
 #define SINK_WINDOW_BYTES (8ULL << 20) /* handed to the disk at once */
-#define SINK_WINDOWS 16U	       /* on their way per thread: 128 MiB of page cache */
+#define SINK_WINDOWS_MAX 512U	       /* remembered per writer: 4 GiB */
+#define SINK_WINDOWS_MIN 4U
 
 struct sink_range {
 	uint64_t from;
@@ -34,11 +36,16 @@ struct sink_range {
 struct sink_window {
 	struct sink_range open; /* being filled */
 	uint64_t bytes;		/* written into it */
-	struct sink_range ring[SINK_WINDOWS];
-	uint32_t next;
+	struct sink_range ring[SINK_WINDOWS_MAX];
+	uint64_t pushed; /* windows so far; the newest is ring[(pushed - 1) % windows] */
 };
 
-void sink_init(struct core_sink *sink, int fd, uint64_t room_bytes);
+/*
+ * cache_bytes: how much page cache all writers together may fill before they wait for the disk.
+ */
+void sink_init(struct core_sink *sink, int fd, uint64_t room_bytes, uint64_t cache_bytes,
+	uint32_t writers);
+
 void sink_window_init(struct sink_window *w);
 
 /*
@@ -48,7 +55,7 @@ void sink_window_init(struct sink_window *w);
 int sink_write(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
 	uint64_t offset);
 
-/* Starts writing what is still in the open window; does not wait. */
+/* Files the open window. */
 void sink_window_close(struct core_sink *sink, struct sink_window *w);
 
 #endif

@@ -32,8 +32,9 @@
 #include "capture/writer.h"
 #include "parse/maps.h"
 
-#define UNIT_BYTES (16ULL << 20) /* 2-3 ms of copying: small against a core, large against a lock \
-				  */
+#define UNIT_BYTES                                                                     \
+	(16ULL << 20) /* 2-3 ms of copying: small against a core, large against a lock \
+		       */
 #define STACK_BYTES (128U << 10)
 
 struct cursor {
@@ -276,11 +277,12 @@ static void begin_round(struct capture_writer *w)
 	(void)pthread_cond_broadcast(&w->work);
 }
 
-void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes)
+void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes,
+	uint64_t cache_bytes)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	memset(&w->job, 0, sizeof(w->job));
-	sink_init(&w->sink, fd, room_bytes);
+	sink_init(&w->sink, fd, room_bytes, cache_bytes, w->count);
 	w->job.plan = plan;
 	w->job.sink = &w->sink;
 	w->known = 0;

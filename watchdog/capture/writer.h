@@ -29,9 +29,10 @@ bool writer_busy(struct capture_writer *w);
 
 /*
  * Begins to copy plan into fd. At first only segments below `known` may be taken; writer_known()
- * raises that, and ends with UINT64_MAX. room_bytes: see sink.h. Does not wait.
+ * raises that, and ends with UINT64_MAX. room_bytes, cache_bytes: see sink.h. Does not wait.
  */
-void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes);
+void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes,
+	uint64_t cache_bytes);
 void writer_known(struct capture_writer *w, uint64_t address);
 
 /* Asks for the end: missing are enum capture_missing bits, or COPY_STOP. */
