@@ -255,25 +255,24 @@ usage_at_least() {
 }
 
 @test "a loader in a pid namespace sees its processes by the numbers there" {
-	local leaker
+	local pid
 	cg_new app "$LIMIT"
 	# shellcheck disable=SC2016 # expanded in there
 	TRIP_BY=(unshare --pid --fork --kill-child --mount-proc bash -c '"$1" --start-paused \
-		--pattern touch --rate max --total 512M --hold no --ready-file "$2" \
+		--pattern touch --rate max --total 112M --hold no --ready-file "$2" \
 		< /dev/null > /dev/null & shift 2; exec "$@"' _ "$LEAKER" "$BATS_TEST_TMPDIR/ready")
 	trip_start app
-	leaker=$(pgrep -P "$(pgrep -P "$TRIP_PID")")
-	echo "$leaker" > "$(cg_path app)/cgroup.procs"
+	pid=$(pgrep -P "$(pgrep -P "$TRIP_PID")")
+	echo "$pid" > "$(cg_path app)/cgroup.procs"
 	wait_until 10 test -s "$BATS_TEST_TMPDIR/ready"
-	kill -USR1 "$leaker"
+	kill -USR1 "$pid"
 	wait_until 20 more_events stopped 0
-	wait_until 5 all_stopped "$leaker"
-	equal "$(awk '$1 == "NSpid:" {print $NF}' "/proc/$leaker/status")" "$(field stopped tgid)"
-	[ "$(field stopped tgid)" -ne "$leaker" ]
-	equal 0 "$(cg_oom_kill app)"
-	cg_limit app max
+	wait_until 5 all_stopped "$pid"
+	equal "$(awk '$1 == "NSpid:" {print $NF}' "/proc/$pid/status")" "$(field stopped tgid)"
+	[ "$(field stopped tgid)" -ne "$pid" ]
 	trip undo
 	wait_until 20 cg_empty app
+	equal 0 "$(cg_oom_kill app)"
 }
 
 @test "a loader that is killed leaves no tripwire" {
@@ -337,7 +336,7 @@ usage_at_least() {
 @test "a kill by the OOM killer is told, with the process" {
 	cg_new app "$LIMIT"
 	trip_start app
-	leak app --pattern populate
+	leak app --pattern populate --total 256M
 	wait_until 20 more_events victim 0
 	wait_until 20 gone "$CG_PID"
 	equal "$CG_PID" "$(field victim tgid)"
@@ -371,7 +370,7 @@ usage_at_least() {
 	need_lane vm
 	cg_new app "$LIMIT"
 	trip_start app --oom
-	cg_spawn app choom -n -1000 -- "$LEAKER" --pattern populate --rate max --total 512M --hold yes
+	cg_spawn app choom -n -1000 -- "$LEAKER" --pattern populate --rate max --total 256M --hold yes
 	wait_until 20 more_events stopped 0
 	wait_until 20 all_stopped "$CG_PID"
 	equal 0 "$(cg_oom_kill app)"
