@@ -146,6 +146,27 @@ stopped_in_time() {
 	stopped_in_time app --pattern touch
 }
 
+@test "so it is at every other function that this kernel allows" {
+	local hook hooks=0
+	cg_new app "$LIMIT"
+	for hook in fexit/page_counter_try_charge fexit/try_charge_memcg tp_btf/mm_page_alloc \
+		tp_btf/rss_stat; do
+		if ! trip_start app --hook "$hook"; then
+			status=0
+			wait "$TRIP_PID" || status=$?
+			equal 4 "$status"
+			continue
+		fi
+		stopped_in_time app --pattern touch
+		equal "$hook" "$(field stopped hook)"
+		trip_end
+		cg_rm app
+		cg_new app "$LIMIT"
+		hooks=$((hooks + 1))
+	done
+	[ "$hooks" -ge 2 ]
+}
+
 @test "so are four threads" {
 	cg_new app "$LIMIT"
 	trip_start app
@@ -198,16 +219,24 @@ stopped_in_time() {
 	stopped_in_time app --pattern touch
 }
 
-@test "without an armed target nothing is stopped" {
+@test "without an armed target nothing is stopped, or even attached" {
 	cg_new app "$LIMIT"
 	trip_start app --unarmed
 	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	equal 0 "$status"
+	equal 0 "$(attached)"
 	trip arm
+	[ "$(attached)" -ge 2 ]
 	trip disarm
+	equal 0 "$(attached)"
 	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	equal 0 "$status"
 	equal 0 "$(figure stops)"
+}
+
+# How many programs the loader has attached at the moment.
+attached() {
+	cat "/proc/$TRIP_PID/fdinfo/"* | grep -c '^link_type' || true
 }
 
 @test "a process is stopped once, and again when it is forgotten or armed anew" {

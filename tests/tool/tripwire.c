@@ -7,6 +7,7 @@
  *     --tell            do not stop, only say it        --used     threshold is of used memory
  *     --oom  --reclaim  trip there instead of at a charge
  *     --processes       tell of new processes           --unarmed  add the target, do not arm it
+ *     --hook NAME       watch charges there; exit status 4 where that cannot be had
  *     --child           fork a child that keeps every descriptor and outlives us, as a bug would
  *
  * Prints "ready HOOK" once armed, then a line per event ("stopped tgid=.. pid=.. usage=.. hook=..
@@ -15,7 +16,8 @@
  * Ends with "count" figures when stdin ends, and leaves stopped what is stopped. "undo" is the
  * guardian's part: it is done in a forked child that has left everything but the shared memory.
  *
- * Exit status: 0; 1 something failed, and it says what; 2 usage; 3 no tripwire on this host.
+ * Exit status: 0; 1 something failed, and it says what; 2 usage; 3 no tripwire on this host; 4 no
+ * such hook.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -40,6 +42,7 @@ struct driver {
 	uint64_t cgroup_id;
 	uint64_t threshold_bytes;
 	uint32_t flags;
+	const char *hook;
 	bool probe;
 	bool unarmed;
 	bool child;
@@ -168,7 +171,11 @@ static int serve(struct driver *d)
 
 static int start(struct driver *d)
 {
-	int r = tripwire_add(d->tripwire, d->cgroup_id, d->threshold_bytes, 0, d->flags);
+	int r;
+
+	if (d->hook && tripwire_use_hook(d->tripwire, d->hook) != 0)
+		return 4;
+	r = tripwire_add(d->tripwire, d->cgroup_id, d->threshold_bytes, 0, d->flags);
 
 	if (r != 0)
 		return failed("add", r);
@@ -207,6 +214,7 @@ static bool parse(struct driver *d, int argc, char **argv)
 		{"oom", no_argument, NULL, 'O'},
 		{"reclaim", no_argument, NULL, 'R'},
 		{"processes", no_argument, NULL, 'P'},
+		{"hook", required_argument, NULL, 'H'},
 		{"unarmed", no_argument, NULL, 'u'},
 		{"child", no_argument, NULL, 'C'},
 		{NULL, 0, NULL, 0},
@@ -232,6 +240,8 @@ static bool parse(struct driver *d, int argc, char **argv)
 			d->flags = (d->flags & ~TRIPWIRE_ON_CHARGE) | TRIPWIRE_ON_RECLAIM;
 		else if (c == 'P')
 			d->flags |= TRIPWIRE_PROCESSES;
+		else if (c == 'H')
+			d->hook = optarg;
 		else if (c == 'u')
 			d->unarmed = true;
 		else if (c == 'C')

@@ -1,37 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The tripwire's user side. See bpf.h for the contract, bpf/tripwire.bpf.c for the programs.
+ * The tripwire's user side. See bpf.h for the contract, bpf/tripwire.bpf.c for the programs,
+ * bpf_load.c for how they are loaded.
  *
- * Which of the programs a host takes is found out by trying: kernels differ in functions and
- * tracepoints, some refuse trampolines (fentry, fexit) altogether, and a function may be in BTF and
- * yet be inlined. So all programs are loaded at once; if the kernel refuses, each is tried alone
- * and those that passed are loaded together. Then each is attached and detached once, and of the
- * four that can watch charges the first that was attached is used. Order: the charge of a batch
- * (once in 64 pages), the charge of a page, the allocation of a page, the change of an RSS counter.
- *
- * Programs are attached with bpf_raw_tracepoint_open(), which allocates nothing on our side, when
- * the first target is armed, and their descriptors closed when the last one is disarmed.
+ * Each program that this kernel took is attached and detached once at the start, as some kernels
+ * refuse only that; of the four that can watch charges the first that was attached is used. Order:
+ * the charge of a batch (once in 64 pages), the charge of a page, the allocation of a page, the
+ * change of an RSS counter. After that they are attached with bpf_raw_tracepoint_open(), which
+ * allocates nothing on our side, when the first target is armed, and their descriptors are closed
+ * when the last one is disarmed.
  *
  * Thresholds, flags and the table of stops are the programs' .bss, mapped shared: arming is a
  * store. The hash from cgroup ids to places is written before the count of generations moves on, so
  * that a program that remembers "no target" under the new count has seen the new hash.
  *
- * libbpf's own messages are suppressed; what they would say is put into one sentence from errno and
- * from what the host shows (BTF, capabilities, lockdown).
- *
- * Limits: 64 targets, 1,024 processes stopped at a time; a time namespace of the watchdog's with an
- * offset of its own is taken from /proc/self/timens_offsets.
+ * Limits: 64 targets, 1,024 processes stopped at a time. Where the loader sits in a time namespace
+ * with an offset of its own, start times are moved by it, as /proc/PID/stat moves them.
  */
 #include "os/bpf.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,19 +31,11 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
-#include "base/str.h"
-#include "bpf/wire.h"
+#include "os/bpf_load.h"
 #include "os/fd.h"
 #include "os/process.h"
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#include "tripwire.skel.h" /* generated: its style is bpftool's */
-#pragma GCC diagnostic pop
-
-#define NOTE_TEXT_MAX 4096 /* of small files that say why, or how the host is made */
+#define OFFSETS_TEXT_MAX 256 /* of /proc/self/timens_offsets: two lines */
 #define HOOK_BIT(hook) (1U << (hook))
 
 _Static_assert(TRIPWIRE_STOP == WIRE_STOP && TRIPWIRE_ON_CHARGE == WIRE_ON_CHARGE &&
@@ -63,8 +47,8 @@ _Static_assert((int)TRIPWIRE_STOPPED == (int)WIRE_KIND_STOPPED &&
 	"kinds are handed on as they are");
 
 struct tripwire {
-	struct tripwire_bpf *skeleton;
-	struct wire_state *shared; /* mapped by us and by everyone forked from us */
+	struct bpf_load load;
+	struct wire_state *shared; /* load.shared: mapped by us and by everyone forked from us */
 	struct ring_buffer *ring;
 	uint32_t usable; /* bits of enum wire_hook */
 	enum wire_hook charge_hook;
@@ -78,120 +62,10 @@ struct tripwire {
 	int told; /* events of it */
 };
 
-static const struct program_row {
-	const char *program; /* in bpf/tripwire.bpf.c */
-	const char *hook;
-} program_rows[WIRE_HOOK_COUNT] = {
-	[WIRE_HOOK_NONE] = {NULL, "none"},
-	[WIRE_HOOK_CHARGE] = {"trip_charge", "fexit/page_counter_try_charge"},
-	[WIRE_HOOK_MEMCG] = {"trip_memcg", "fexit/try_charge_memcg"},
-	[WIRE_HOOK_PAGE] = {"trip_page", "tp_btf/mm_page_alloc"},
-	[WIRE_HOOK_RSS] = {"trip_rss", "tp_btf/rss_stat"},
-	[WIRE_HOOK_RECLAIM] = {"trip_reclaim", "tp_btf/mm_vmscan_memcg_reclaim_begin"},
-	[WIRE_HOOK_OOM] = {"trip_oom", "fentry/mem_cgroup_out_of_memory"},
-	[WIRE_HOOK_VICTIM] = {"trip_victim", "tp_btf/mark_victim"},
-	[WIRE_HOOK_FORK] = {"trip_fork", "tp_btf/sched_process_fork"},
-	[WIRE_HOOK_EXEC] = {"trip_exec", "tp_btf/sched_process_exec"},
-	[WIRE_HOOK_MOVE] = {"trip_move", "tp_btf/cgroup_attach_task"},
-	[WIRE_HOOK_EXIT] = {"trip_exit", "tp_btf/sched_process_exit"},
-};
-
-#define ALL_HOOKS (HOOK_BIT(WIRE_HOOK_COUNT) - HOOK_BIT(WIRE_HOOK_CHARGE))
-#define TRAMPOLINES \
-	(HOOK_BIT(WIRE_HOOK_CHARGE) | HOOK_BIT(WIRE_HOOK_MEMCG) | HOOK_BIT(WIRE_HOOK_OOM))
 #define PROCESS_HOOKS \
 	(HOOK_BIT(WIRE_HOOK_FORK) | HOOK_BIT(WIRE_HOOK_EXEC) | HOOK_BIT(WIRE_HOOK_MOVE))
 
-static const char *hook_name(uint32_t hook)
-{
-	return hook < WIRE_HOOK_COUNT ? program_rows[hook].hook : "?";
-}
-
-/* --- loading ---------------------------------------------------------------------------------- */
-
-static int say_nothing(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
-
-static struct bpf_program *program_of(const struct tripwire_bpf *skeleton, uint32_t hook)
-{
-	return bpf_object__find_program_by_name(skeleton->obj, program_rows[hook].program);
-}
-
-/* Loads the programs of these hooks. 0 and the skeleton, or -errno. */
-static int load(uint32_t hooks, struct tripwire_bpf **ret)
-{
-	struct tripwire_bpf *skeleton = tripwire_bpf__open();
-	int r;
-
-	if (!skeleton)
-		return -errno;
-	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++)
-		(void)bpf_program__set_autoload(
-			program_of(skeleton, hook), (hooks & HOOK_BIT(hook)) != 0);
-	r = tripwire_bpf__load(skeleton);
-	if (r != 0) {
-		tripwire_bpf__destroy(skeleton);
-		return r;
-	}
-	*ret = skeleton;
-	return 0;
-}
-
-/*
- * Those of the hooks whose programs this kernel takes; *ret_error is of the last that it does not.
- * A refusal of the first by EPERM is one of their kind, and the others need not be asked for.
- */
-static uint32_t find_loadable(uint32_t hooks, int *ret_error)
-{
-	uint32_t good = 0;
-
-	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
-		struct tripwire_bpf *alone;
-		int r;
-
-		if (!(hooks & HOOK_BIT(hook)))
-			continue;
-		r = load(HOOK_BIT(hook), &alone);
-		if (r == 0) {
-			tripwire_bpf__destroy(alone);
-			good |= HOOK_BIT(hook);
-			continue;
-		}
-		*ret_error = r;
-		if (r == -EPERM && good == 0)
-			break;
-	}
-	return good;
-}
-
-/*
- * Loads what can be loaded. Most kernels take all, some everything but trampolines; only for others
- * each program is tried. 0 and *ret_hooks, or -errno.
- */
-static int load_most(struct tripwire_bpf **ret, uint32_t *ret_hooks, int *ret_error)
-{
-	uint32_t hooks = ALL_HOOKS;
-	int r = load(hooks, ret);
-
-	if (r == 0 || r == -ENOMEM || r == -ENOSYS)
-		goto out;
-	*ret_error = r;
-	hooks = find_loadable(TRAMPOLINES, ret_error) | (ALL_HOOKS & ~TRAMPOLINES);
-	r = load(hooks, ret);
-	if (r == 0)
-		goto out;
-	*ret_error = r;
-	hooks = (hooks & TRAMPOLINES) | find_loadable(ALL_HOOKS & ~TRAMPOLINES, ret_error);
-	r = hooks ? load(hooks, ret) : *ret_error;
-out:
-	*ret_hooks = hooks;
-	return r;
-}
+/* --- attaching -------------------------------------------------------------------------------- */
 
 static int attach(struct tripwire *t, uint32_t hook)
 {
@@ -199,7 +73,7 @@ static int attach(struct tripwire *t, uint32_t hook)
 
 	if (t->link[hook] >= 0)
 		return 0;
-	fd = bpf_raw_tracepoint_open(NULL, bpf_program__fd(program_of(t->skeleton, hook)));
+	fd = bpf_raw_tracepoint_open(NULL, t->load.program_fd[hook]);
 	if (fd < 0)
 		return fd;
 	t->link[hook] = fd; /* CLOEXEC, as all descriptors of bpf(2) are born */
@@ -213,12 +87,12 @@ static void detach(struct tripwire *t, uint32_t hook)
 }
 
 /* Attaches each loaded program once. *ret_error: of the last that could not be. */
-static void try_attaching(struct tripwire *t, uint32_t loaded, int *ret_error)
+static void try_attaching(struct tripwire *t, int *ret_error)
 {
 	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
 		int r;
 
-		if (!(loaded & HOOK_BIT(hook)))
+		if (t->load.program_fd[hook] < 0)
 			continue;
 		r = attach(t, hook);
 		if (r == 0)
@@ -233,46 +107,6 @@ static void try_attaching(struct tripwire *t, uint32_t loaded, int *ret_error)
 }
 
 /* --- what is known of the host ---------------------------------------------------------------- */
-
-static bool file_has(const char *path, const char *what)
-{
-	char text[NOTE_TEXT_MAX];
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
-
-	if (n < 0)
-		return false;
-	text[n] = '\0';
-	return strstr(text, what) != NULL;
-}
-
-static void explain(int error, char *why, size_t size)
-{
-	struct str s;
-
-	str_init(&s, why, size);
-	if (error == -ENOSYS)
-		(void)str_add(
-			&s, "the kernel has no bpf(2): one with CONFIG_BPF_SYSCALL is needed");
-	else if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-		(void)str_add(&s,
-			"the kernel does not tell its types (/sys/kernel/btf/vmlinux): one "
-			"with CONFIG_DEBUG_INFO_BTF is needed, and /sys in this container");
-	else if (file_has("/sys/kernel/security/lockdown", "[confidentiality]"))
-		(void)str_add(&s,
-			"lockdown=confidentiality forbids programs that read kernel "
-			"memory: boot with lockdown=integrity or none");
-	else if (error == -EPERM || error == -EACCES)
-		(void)str_add(&s,
-			"the kernel refuses BPF programs to this process: give it CAP_BPF "
-			"and CAP_PERFMON (or CAP_SYS_ADMIN), and a seccomp profile that "
-			"allows bpf(2)");
-	else
-		(void)str_addf(&s,
-			"no program that watches memory charges could be loaded and "
-			"attached (%s): Linux 5.15 or later with memory cgroups is needed",
-			strerror(-error));
-}
 
 /* One more than the last number of "0" or "0-3": NUMA nodes that there may be. */
 static uint32_t count_nodes(void)
@@ -294,7 +128,7 @@ static uint32_t count_nodes(void)
 /* What our time namespace adds to CLOCK_BOOTTIME (time_namespaces(7)). */
 static int64_t boottime_offset(void)
 {
-	char text[NOTE_TEXT_MAX];
+	char text[OFFSETS_TEXT_MAX];
 	_cleanup_close_ int fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
 	const char *line;
@@ -335,7 +169,7 @@ static void tell(struct tripwire *t, const struct wire_record *record)
 {
 	const struct tripwire_event event = {
 		.kind = (enum tripwire_event_kind)record->kind,
-		.hook = hook_name(record->hook),
+		.hook = bpf_load_hook_name(record->hook),
 		.time_ns = record->time_ns,
 		.cgroup_id = record->cgroup_id,
 		.usage_bytes = record->usage_pages * t->page_bytes,
@@ -412,42 +246,37 @@ static void release(struct tripwire *t)
 	for (uint32_t hook = 0; hook < WIRE_HOOK_COUNT; hook++)
 		detach(t, hook);
 	ring_buffer__free(t->ring);
-	tripwire_bpf__destroy(t->skeleton);
+	bpf_load_free(&t->load);
 	free(t);
 }
 
 /* Fills t. 0, or the negative errno for which there is no tripwire here. */
 static int build(struct tripwire *t)
 {
-	uint32_t hooks;
-	int error = 0;
-	int r = load_most(&t->skeleton, &hooks, &error);
+	int error;
+	int r = bpf_load_all(&t->load, &error);
 
 	if (r != 0)
 		return r;
-	t->shared = &t->skeleton->bss->trip_state;
+	t->shared = t->load.shared;
 	introduce(t);
-	try_attaching(t, hooks, &error);
+	try_attaching(t, &error);
 	if (t->charge_hook == WIRE_HOOK_NONE || t->shared->pid_ns == 0)
 		return error ? error : -ENOENT;
-	t->ring = ring_buffer__new(bpf_map__fd(t->skeleton->maps.trip_ring), on_record, t, NULL);
+	t->ring = ring_buffer__new(t->load.ring_fd, on_record, t, NULL);
 	return t->ring ? 0 : -errno;
 }
 
 int tripwire_open(struct tripwire **ret, char *why, size_t size)
 {
-	libbpf_print_fn_t before = libbpf_set_print(say_nothing);
 	struct tripwire *t = calloc(1, sizeof(*t));
 	int r;
 
-	if (!t) {
-		(void)libbpf_set_print(before);
+	if (!t)
 		return -ENOMEM;
-	}
 	for (uint32_t hook = 0; hook < WIRE_HOOK_COUNT; hook++)
 		t->link[hook] = -1;
 	r = build(t);
-	(void)libbpf_set_print(before);
 	if (r == 0) {
 		*ret = t;
 		return 0;
@@ -455,7 +284,7 @@ int tripwire_open(struct tripwire **ret, char *why, size_t size)
 	release(t);
 	if (r == -ENOMEM)
 		return r;
-	explain(r, why, size);
+	bpf_load_explain(r, why, size);
 	return TRIPWIRE_UNAVAILABLE;
 }
 
@@ -467,31 +296,28 @@ void tripwire_close(struct tripwire *t)
 
 void tripwire_leave(struct tripwire *t)
 {
-	struct bpf_program *program;
-	struct bpf_map *map;
-	int fd;
+	int fd = ring_buffer__epoll_fd(t->ring);
 
 	for (uint32_t hook = 0; hook < WIRE_HOOK_COUNT; hook++)
 		detach(t, hook);
-	fd = ring_buffer__epoll_fd(t->ring);
 	cleanup_close(&fd);
-	bpf_object__for_each_program(program, t->skeleton->obj)
-	{
-		fd = bpf_program__fd(program);
-		cleanup_close(&fd);
-	}
-	bpf_object__for_each_map(map, t->skeleton->obj)
-	{
-		fd = bpf_map__fd(map);
-		cleanup_close(&fd);
-	}
-	fd = btf__fd(bpf_object__btf(t->skeleton->obj));
-	cleanup_close(&fd);
+	bpf_load_leave(&t->load);
 }
 
 const char *tripwire_hook_name(const struct tripwire *t)
 {
-	return hook_name(t->charge_hook);
+	return bpf_load_hook_name(t->charge_hook);
+}
+
+int tripwire_use_hook(struct tripwire *t, const char *name)
+{
+	for (uint32_t hook = WIRE_HOOK_CHARGE; hook <= WIRE_HOOK_RSS; hook++) {
+		if (!(t->usable & HOOK_BIT(hook)) || strcmp(name, bpf_load_hook_name(hook)) != 0)
+			continue;
+		t->charge_hook = (enum wire_hook)hook;
+		return 0;
+	}
+	return TRIPWIRE_NO_HOOK;
 }
 
 bool tripwire_can(const struct tripwire *t, uint32_t flags)
@@ -584,8 +410,7 @@ static int insert(struct tripwire *t, struct wire_target *target, uint64_t cgrou
 	memset(target, 0, sizeof(*target));
 	target->cgroup_id = cgroup_id;
 	t->shared->targets++;
-	if (bpf_map_update_elem(bpf_map__fd(t->skeleton->maps.trip_index), &key, &place, BPF_ANY) !=
-		0) {
+	if (bpf_map_update_elem(t->load.index_fd, &key, &place, BPF_ANY) != 0) {
 		int r = -errno;
 
 		target->cgroup_id = 0;
@@ -645,7 +470,7 @@ int tripwire_remove(struct tripwire *t, uint64_t cgroup_id)
 	set_flags(target, 0);
 	(void)settle(t); /* detaching cannot fail */
 	/* It can only be missing, and then that is well. */
-	(void)bpf_map_delete_elem(bpf_map__fd(t->skeleton->maps.trip_index), &key);
+	(void)bpf_map_delete_elem(t->load.index_fd, &key);
 	tripwire_forget(t, cgroup_id);
 	target->cgroup_id = 0;
 	t->shared->targets--;

@@ -14,9 +14,10 @@
  *    TRIPWIRE_SETTLE_NS tripwire_undo() once more, for a program that was just running;
  *  - a next start that finds "tripwire armed" in a ledger whose three processes all died has no
  *    such memory: every process of that cgroup in state T may be one.
- * Forked children call tripwire_leave() first, so that no descriptor of theirs keeps a program
- * alive. Nothing is pinned: programs, links and maps go with the watchdog, and should a child still
- * hold them they are inert, as one of the programs watches the watchdog's own exit.
+ * The process that calls tripwire_open() is the watchdog. Forked children call tripwire_leave(), so
+ * that no descriptor of theirs keeps a program alive. Nothing is pinned: programs, links and maps
+ * go with the watchdog, and should a child still hold them they are inert, as one of the programs
+ * watches the watchdog's own exit.
  *
  * Memory is bounded (WIRE_*_MAX in bpf/wire.h); nothing is allocated after tripwire_open(). One
  * thread; no function but tripwire_open() blocks for longer than the kernel needs to attach a
@@ -102,6 +103,11 @@ void tripwire_leave(struct tripwire *t);
 
 /* Of the charges: "fexit/page_counter_try_charge", or what this host allows instead. */
 const char *tripwire_hook_name(const struct tripwire *t);
+/*
+ * Watches charges at another one, while no target is armed: for tests, and for a kernel on which
+ * the first proves useless. 0, TRIPWIRE_NO_HOOK if this host does not have that one.
+ */
+int tripwire_use_hook(struct tripwire *t, const char *name);
 /* Whether every one of these TRIPWIRE_ flags can be had. */
 bool tripwire_can(const struct tripwire *t, uint32_t flags);
 /* Whether TRIPWIRE_VICTIM is told. */
