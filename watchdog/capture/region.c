@@ -129,6 +129,9 @@ static struct region_choice choose_anon(const struct region_facts *f)
 
 	if (is_name(e, "[vdso]"))
 		return whole(e, REGION_RUNTIME, REGION_WHOLE);
+	/* The loader keeps its list of libraries and their zeroed data in small ones. */
+	if (!stack && e->end - e->start <= MINI_ANON_BYTES)
+		return whole(e, REGION_RUNTIME, REGION_PAGES);
 	return whole(e, stack ? REGION_STACK : REGION_ANON, REGION_PAGES);
 }
 

@@ -10,7 +10,8 @@
  *
  * A segment may only be taken when the flags of its mapping are known (flags.c reads them while
  * the workers run). A worker that finds the next segment of a class unknown tries the next class;
- * when no class has anything known it waits.
+ * when no class has anything known it waits. Where not everything fits on the disk, it waits for
+ * the flags of stacks and runtime data, too, rather than fill the room with heaps.
  *
  * Every worker reads into its own buffer and writes with pwrite to places that no other writes to,
  * so they share nothing but the cursors and the counters. Two are enough: two cores copy 13 GiB/s,
@@ -58,6 +59,7 @@ struct capture_writer {
 	struct core_sink sink;
 	struct cursor cursors[REGION_CLASS_COUNT];
 	uint64_t known;
+	bool tight; /* there may be less room than memory */
 };
 
 struct worker_start {
@@ -126,6 +128,8 @@ static bool next_unit(struct capture_writer *w, struct unit *ret)
 			if (next == NEXT_UNIT)
 				return true;
 			unknown |= next == NEXT_UNKNOWN;
+			if (unknown && w->tight && class == REGION_RUNTIME)
+				break;
 		}
 		if (!unknown)
 			return false;
@@ -283,6 +287,7 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, u
 	(void)pthread_mutex_lock(&w->lock);
 	memset(&w->job, 0, sizeof(w->job));
 	sink_init(&w->sink, fd, room_bytes, cache_bytes, w->count);
+	w->tight = room_bytes < plan->layout.file_bytes;
 	w->job.plan = plan;
 	w->job.sink = &w->sink;
 	w->known = 0;
