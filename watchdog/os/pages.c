@@ -21,6 +21,7 @@
  * Limits: between listing and reading the kernel may reclaim a page even of a stopped process; a
  * page swapped out in those microseconds is read back and charged to the target.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ioctl.h>
@@ -40,6 +41,7 @@
 #define READ_RUNS_MAX 64  /* runs in one process_vm_readv */
 #define SCAN_RUNS_MAX 256 /* regions in one PAGEMAP_SCAN */
 #define PAGEMAP_ENTRIES 512
+#define DESCRIPTORS_MAX 4096 /* of a target that are looked through for one mapping */
 
 /* include/uapi/linux/fs.h of Linux 6.7; the guard category came with 6.15. */
 struct scan_region {
@@ -385,6 +387,37 @@ static int open_in_root(const struct pages *p, const char *path)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+/*
+ * A descriptor of the same file among those that the target has open: how memory without a path is
+ * reached without the rights that map_files asks for.
+ */
+static int open_by_descriptor(
+	const struct pages *p, const struct file_identity *identity, int *ret_fd)
+{
+	_Alignas(struct dirent64) char buffer[4096];
+	_cleanup_close_ int dir = openat(p->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t tried = 0;
+	ssize_t n;
+
+	if (dir < 0)
+		return -errno;
+	while ((n = getdents64(dir, buffer, sizeof(buffer))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *entry = (const void *)(buffer + at);
+			_cleanup_close_ int fd = -1;
+
+			at += entry->d_reclen;
+			if (entry->d_name[0] == '.')
+				continue;
+			if (tried++ == DESCRIPTORS_MAX)
+				return -E2BIG;
+			fd = openat(dir, entry->d_name, O_PATH | O_CLOEXEC);
+			if (fd >= 0 && reopen_plain(fd, identity, ret_fd) == 0)
+				return 0;
+		}
+	return n < 0 ? -errno : -ENOENT;
+}
+
 int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const char *path,
 	const struct file_identity *identity, int *ret_fd)
 {
@@ -395,10 +428,15 @@ int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const c
 		(unsigned long long)end); /* 33 bytes at most */
 	if (p->map_files_fd >= 0)
 		fd = openat(p->map_files_fd, name, O_PATH | O_CLOEXEC);
-	if (fd >= 0)
-		return reopen_plain(fd, /* wanted= */ NULL, ret_fd);
-	if (!path || path[0] != '/')
-		return -ENOENT;
-	fd = open_in_root(p, path);
-	return fd < 0 ? fd : reopen_plain(fd, identity, ret_fd);
+	if (fd >= 0 && reopen_plain(fd, /* wanted= */ NULL, ret_fd) == 0)
+		return 0;
+	if (path && path[0] == '/') {
+		int in_root = open_in_root(p, path);
+
+		cleanup_close(&fd);
+		fd = in_root;
+		if (fd >= 0 && reopen_plain(fd, identity, ret_fd) == 0)
+			return 0;
+	}
+	return open_by_descriptor(p, identity, ret_fd);
 }

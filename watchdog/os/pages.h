@@ -92,8 +92,9 @@ int pages_read_one(const struct pages *p, uint64_t address, void *buffer, size_t
 /*
  * The file behind a mapping, opened for reading: through map_files, which works for deleted files
  * and for memory without a name; else, with path, through the root directory of the process, if
- * what lies there has this identity. Never a device or a pipe (-ENOTSUP). A file of a server may
- * hang in open(2): the caller keeps away from those. *ret_fd is the caller's. 0 or -errno.
+ * what lies there has this identity; else through a descriptor that the process has open. Never a
+ * device or a pipe (-ENOTSUP). A file of a server may hang in open(2): the caller keeps away from
+ * those. *ret_fd is the caller's. 0 or -errno.
  */
 int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const char *path,
 	const struct file_identity *identity, int *ret_fd);
