@@ -25,9 +25,10 @@
 
 /* A stack grows down in a mapping of its own; a larger one (Go, fibers) is the heap as well. */
 #define STACK_MAPPING_MAX_BYTES (64ULL << 20)
-#define MINI_STACK_BYTES (8ULL << 20)  /* glibc's default: reaches the TLS block at its top */
-#define MINI_ANON_BYTES (256ULL << 10) /* largest anonymous mapping that mini takes whole */
-#define MINI_HEAP_BYTES (1ULL << 20)   /* of [heap]: what was allocated at start */
+#define MINI_STACK_BYTES (8ULL << 20) /* glibc's default: reaches the TLS block at its top */
+#define SMALL_ANON_BYTES \
+	(256ULL << 10) /* the loader's lists, thread-local storage: mini takes such whole */
+#define MINI_HEAP_BYTES (1ULL << 20) /* of [heap]: what was allocated at start */
 
 static bool is_name(const struct maps_entry *e, const char *name)
 {
@@ -130,7 +131,7 @@ static struct region_choice choose_anon(const struct region_facts *f)
 	if (is_name(e, "[vdso]"))
 		return whole(e, REGION_RUNTIME, REGION_WHOLE);
 	/* The loader keeps its list of libraries and their zeroed data in small ones. */
-	if (!stack && e->end - e->start <= MINI_ANON_BYTES)
+	if (!stack && e->end - e->start <= SMALL_ANON_BYTES)
 		return whole(e, REGION_RUNTIME, REGION_PAGES);
 	return whole(e, stack ? REGION_STACK : REGION_ANON, REGION_PAGES);
 }
@@ -160,7 +161,7 @@ static void shrink_to_mini(const struct region_facts *f, struct region_choice *c
 	case REGION_RUNTIME:
 		return;
 	case REGION_ANON:
-		if (f->has_sp || bytes <= MINI_ANON_BYTES)
+		if (f->has_sp || bytes <= SMALL_ANON_BYTES)
 			return;
 		if (is_name(e, "[heap]")) {
 			c->to = c->from + min_u64(bytes, MINI_HEAP_BYTES);
