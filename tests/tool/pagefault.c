@@ -34,7 +34,7 @@ static uint64_t cpu_ns(void)
 /* Picoseconds, so that a nanosecond's difference survives the division. */
 static uint64_t round_ps(size_t bytes, size_t page)
 {
-	uint64_t start, spent;
+	uint64_t start, spent, faults = 0;
 	volatile char *memory =
 		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -43,14 +43,14 @@ static uint64_t round_ps(size_t bytes, size_t page)
 		exit(1);
 	}
 	start = cpu_ns();
-	for (size_t at = 0; at < bytes; at += page)
+	for (size_t at = 0; at < bytes; at += page, faults++)
 		memory[at] = 1;
 	spent = cpu_ns() - start;
 	if (munmap((void *)memory, bytes) != 0) {
 		perror("pagefault: munmap");
 		exit(1);
 	}
-	return spent * 1000 / (bytes / page);
+	return faults ? spent * 1000 / faults : 0;
 }
 
 static int by_size(const void *a, const void *b)

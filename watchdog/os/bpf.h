@@ -42,14 +42,12 @@ enum tripwire_result {
 };
 
 /* When a target trips, and what is done then. */
-#define TRIPWIRE_STOP (1U << 1) /* SIGSTOP; without it the event TRIPWIRE_REACHED alone, once */
-#define TRIPWIRE_ON_CHARGE (1U << 2)  /* at the threshold; always possible */
-#define TRIPWIRE_ON_RECLAIM (1U << 3) /* at the first reclaim: over memory.high, the brake */
-#define TRIPWIRE_ON_OOM (1U << 4)     /* when the OOM killer begins: with a shield, the last line */
-#define TRIPWIRE_USED                                                                 \
-	(1U << 5) /* the threshold is of usage less inactive page cache (its own, not \
-		     that of cgroups below) */
-#define TRIPWIRE_PROCESSES (1U << 6) /* tell of new processes, armed or not, for the shield */
+#define TRIPWIRE_STOP 0x02U	  /* SIGSTOP; without it the event TRIPWIRE_REACHED alone, once */
+#define TRIPWIRE_ON_CHARGE 0x04U  /* at the threshold; always possible */
+#define TRIPWIRE_ON_RECLAIM 0x08U /* at the first reclaim: over memory.high, the brake */
+#define TRIPWIRE_ON_OOM 0x10U	  /* when the OOM killer begins: with a shield, the last line */
+#define TRIPWIRE_USED 0x20U /* the threshold is of usage less the cgroup's own inactive cache */
+#define TRIPWIRE_PROCESSES 0x40U /* tell of new processes, armed or not, for the shield */
 
 enum tripwire_event_kind {
 	TRIPWIRE_STOPPED = 1,

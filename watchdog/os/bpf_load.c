@@ -105,7 +105,7 @@ static uint32_t find_loadable(uint32_t hooks, int *ret_error)
 	uint32_t good = 0;
 
 	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
-		struct tripwire_bpf *alone;
+		struct tripwire_bpf *alone = NULL;
 		int r;
 
 		if (!(hooks & HOOK_BIT(hook)))
