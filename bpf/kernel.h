@@ -35,7 +35,6 @@ enum bpf_map_type {
 };
 
 #define SIGSTOP 19 /* asm-generic/signal.h: the same on x86, arm64, riscv and powerpc */
-#define EPERM 1
 #define EBUSY 16
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

@@ -261,9 +261,9 @@ static __always_inline struct wire_stop *claim(__u64 key, struct wire_target *t)
 	return NULL;
 }
 
-static __always_inline void give_back(struct wire_stop *stop, long error)
+static __always_inline void give_back(struct wire_stop *stop, enum wire_drop why)
 {
-	drop(error == -EBUSY ? WIRE_DROP_BUSY : WIRE_DROP_REFUSED);
+	drop(why);
 	WRITE_ONCE(stop->state, 0);
 	WRITE_ONCE(stop->key, 0);
 }
@@ -291,8 +291,7 @@ __noinline int trip_stop(__u32 place, __u32 hook, __u64 usage_pages)
 	what.usage_pages = usage_pages;
 	what.ip = user_ip(task);
 	if (what.tgid == 0) {
-		give_back(stop, 0);
-		drop(WIRE_DROP_UNSEEN);
+		give_back(stop, WIRE_DROP_UNSEEN);
 		return 0;
 	}
 	stop->start_boottime_ns = what.start_boottime_ns;
@@ -307,7 +306,7 @@ __noinline int trip_stop(__u32 place, __u32 hook, __u64 usage_pages)
 	(void)__sync_lock_test_and_set(&stop->state, WIRE_STOP_NOTED);
 	error = bpf_send_signal(SIGSTOP);
 	if (error) {
-		give_back(stop, error);
+		give_back(stop, error == -EBUSY ? WIRE_DROP_BUSY : WIRE_DROP_REFUSED);
 		return 0;
 	}
 	__sync_fetch_and_add(&t->stops, 1);
