@@ -50,8 +50,10 @@
 #include "capture/writer.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/proc.h"
 #include "os/tracer.h"
 
+#define PF_EXITING 0x4U			     /* include/linux/sched.h; field 9 of stat */
 #define SEIZE_TIMEOUT_NS (2 * NS_PER_S)	     /* where the request names none */
 #define TRACER_GRACE_NS (1 * NS_PER_S)	     /* beyond the deadline of what it was asked to do */
 #define REGISTERS_TIMEOUT_NS (10 * NS_PER_S) /* 32,768 threads take one */
@@ -425,6 +427,18 @@ static void drop_untouched(struct run *run)
 	}
 }
 
+/*
+ * Whether the memory may have gone away under the copy: the page tables of a process that has been
+ * killed read as empty, which looks like success.
+ */
+static bool has_ended(const struct capture_plan *plan)
+{
+	struct procstat stat;
+
+	return proc_stat(plan->mm_fd, 0, &stat) || stat.flags & PF_EXITING || stat.state == 'Z' ||
+		stat.state == 'X';
+}
+
 static uint32_t mappings_written(const struct capture_plan *plan)
 {
 	uint32_t last = UINT32_MAX;
@@ -487,9 +501,13 @@ static void copy(struct run *run)
 	writer_counts(c->writer, result);
 	result->skipped_bytes += unknown_bytes;
 	if (unknown_bytes)
-		result->missing |= CAPTURE_MISSING_READ;
-	if (run->flags_error && run->flags_error != -ENOENT && !result->error)
+		result->missing |= run->flags_error == -ETIME ? CAPTURE_MISSING_DEADLINE
+							      : CAPTURE_MISSING_READ;
+	if (run->flags_error && run->flags_error != -ENOENT && run->flags_error != -ETIME &&
+		!result->error)
 		result->error = run->flags_error;
+	if (has_ended(run->plan))
+		result->missing |= CAPTURE_MISSING_EXITED;
 	if (!(result->missing &
 		    (CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |
 			    CAPTURE_MISSING_EXITED)) &&
