@@ -171,5 +171,5 @@ int cmd_check(int argc, char **argv)
 			code = one;
 	}
 	config_free(watch.config);
-	return code;
+	return (int)code;
 }
