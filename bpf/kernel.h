@@ -77,8 +77,20 @@ enum lru_list {
 	NR_LRU_LISTS = 5,
 };
 
+/* Linux 6.1 and later, where CONFIG_LRU_GEN is on; the struct has had two names. */
+struct lru_gen_folio {
+	unsigned long max_seq;
+	long nr_pages[40]; /* [4 generations][anonymous, file][MAX_NR_ZONES]: BTF has it flat */
+	bool enabled;
+};
+
+struct lruvec {
+	struct lru_gen_folio lrugen;
+};
+
 struct mem_cgroup_per_node {
-	unsigned long lru_zone_size[25]; /* [MAX_NR_ZONES][NR_LRU_LISTS]: BTF has it flat */
+	struct lruvec lruvec;
+	unsigned long lru_zone_size[25]; /* [MAX_NR_ZONES][NR_LRU_LISTS], flat likewise */
 };
 
 struct mem_cgroup {

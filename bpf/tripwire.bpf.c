@@ -62,9 +62,9 @@ struct {
 /* Keeps the compiler from forgetting that a number was bounded. */
 #define opaque(x) asm volatile("" : "+r"(x))
 
-#define PID_LEVELS_MAX 33 /* MAX_PID_NS_LEVEL and the initial one */
-#define SERIAL_SHIFT 24	  /* bits of the generation in an outsider's word */
-#define LISTS NR_LRU_LISTS
+#define PID_LEVELS_MAX 33    /* MAX_PID_NS_LEVEL and the initial one */
+#define SERIAL_SHIFT 24	     /* bits of the generation in an outsider's word */
+#define GENERATIONS 4	     /* MAX_NR_GENS */
 #define ZONES_MAX 8	     /* MAX_NR_ZONES is 4 or 5 */
 #define CACHE_LOOK_EVERY 16U /* pages between looks at the page cache: a quarter of a batch */
 
@@ -143,36 +143,78 @@ static __always_inline __u64 usage_of(struct cgroup_subsys_state *css)
 	return (__u64)BPF_CORE_READ(memcg, memory.usage.counter);
 }
 
+/* The sum of `zones` numbers of pages, each `stride` after the other. */
+static __always_inline __u64 sum_zones(const void *at, unsigned int stride, unsigned int zones)
+{
+	__u64 sum = 0;
+
+	for (unsigned int zone = 0; zone < ZONES_MAX; zone++, at += stride) {
+		long pages;
+
+		if (zone >= zones || bpf_probe_read_kernel(&pages, sizeof(pages), at) != 0)
+			break;
+		if (pages > 0)
+			sum += pages;
+	}
+	return sum;
+}
+
+/* Inactive file pages of a node's part of a cgroup, as the two lists of old have them. */
+static __always_inline __u64 inactive_of_lists(const struct mem_cgroup_per_node *node)
+{
+	const void *at = node;
+
+	if (!bpf_core_field_exists(struct mem_cgroup_per_node, lru_zone_size) ||
+		bpf_core_enum_value(enum lru_list, NR_LRU_LISTS) != NR_LRU_LISTS ||
+		bpf_core_enum_value(enum lru_list, LRU_INACTIVE_FILE) != LRU_INACTIVE_FILE)
+		return 0;
+	at += bpf_core_field_offset(struct mem_cgroup_per_node, lru_zone_size);
+	return sum_zones(at + LRU_INACTIVE_FILE * sizeof(long), NR_LRU_LISTS * sizeof(long),
+		bpf_core_field_size(struct mem_cgroup_per_node, lru_zone_size) /
+			(NR_LRU_LISTS * sizeof(long)));
+}
+
+/* The same where generations are kept: all but the two youngest count as inactive. */
+static __always_inline __u64 inactive_of_generations(const struct mem_cgroup_per_node *node)
+{
+	const unsigned int zones =
+		bpf_core_field_size(struct mem_cgroup_per_node, lruvec.lrugen.nr_pages) /
+		(GENERATIONS * 2 * sizeof(long));
+	const void *at = node;
+	unsigned long youngest = BPF_CORE_READ(node, lruvec.lrugen.max_seq);
+	__u64 sum = 0;
+
+	at += bpf_core_field_offset(struct mem_cgroup_per_node, lruvec.lrugen.nr_pages);
+	at += zones * sizeof(long); /* beyond the anonymous pages */
+	for (unsigned int generation = 0; generation < GENERATIONS; generation++) {
+		if (generation != youngest % GENERATIONS &&
+			generation != (youngest - 1) % GENERATIONS)
+			sum += sum_zones(at, sizeof(long), zones);
+		at += 2 * zones * sizeof(long);
+	}
+	return sum;
+}
+
 /*
- * Pages of the inactive file list of this cgroup itself, over all zones and nodes. Exact; what
- * cgroups below it hold is not in, so the rest is never taken for less than it is. 0 where the
- * kernel keeps these figures otherwise than we know.
+ * Inactive file pages of this cgroup itself, over all zones and nodes: what memory.stat calls
+ * inactive_file, exact and without its flush. What cgroups below it hold is not in, so the rest is
+ * never taken for less than it is. 0 where the kernel keeps these figures otherwise than we know.
  */
 __noinline __u64 trip_inactive_file(__u64 address)
 {
-	struct cgroup_subsys_state *css = (struct cgroup_subsys_state *)address;
-	unsigned long lists[ZONES_MAX * LISTS];
-	const void *nodes, *node;
-	unsigned int size;
+	const void *at = memcg_of((struct cgroup_subsys_state *)address);
+	const struct mem_cgroup_per_node *node;
 	__u64 sum = 0;
 
-	if (!bpf_core_field_exists(struct mem_cgroup_per_node, lru_zone_size) ||
-		bpf_core_enum_value(enum lru_list, NR_LRU_LISTS) != LISTS ||
-		bpf_core_enum_value(enum lru_list, LRU_INACTIVE_FILE) != LRU_INACTIVE_FILE)
-		return 0;
-	size = bpf_core_field_size(struct mem_cgroup_per_node, lru_zone_size);
-	if (size > sizeof(lists))
-		return 0;
-	nodes = memcg_of(css) + bpf_core_field_offset(struct mem_cgroup, nodeinfo);
-	for (unsigned int n = 0; n < WIRE_NODES_MAX; n++, nodes += sizeof(node)) {
-		if (n >= trip_state.nodes || bpf_probe_read_kernel(&node, sizeof(node), nodes) != 0)
+	at += bpf_core_field_offset(struct mem_cgroup, nodeinfo);
+	for (unsigned int n = 0; n < WIRE_NODES_MAX; n++, at += sizeof(node)) {
+		if (n >= trip_state.nodes || bpf_probe_read_kernel(&node, sizeof(node), at) != 0)
 			break;
-		__builtin_memset(lists, 0, sizeof(lists));
-		node += bpf_core_field_offset(struct mem_cgroup_per_node, lru_zone_size);
-		if (bpf_probe_read_kernel(lists, size, node) != 0)
-			break;
-		for (unsigned int zone = 0; zone < ZONES_MAX; zone++)
-			sum += lists[zone * LISTS + LRU_INACTIVE_FILE];
+		if (bpf_core_field_exists(struct mem_cgroup_per_node, lruvec.lrugen.enabled) &&
+			BPF_CORE_READ(node, lruvec.lrugen.enabled))
+			sum += inactive_of_generations(node);
+		else
+			sum += inactive_of_lists(node);
 	}
 	return sum;
 }

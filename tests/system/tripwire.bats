@@ -108,6 +108,14 @@ gone() {
 	[ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
 }
 
+# runs_in NAME COMMAND...: in the group it ends by itself, with success; nobody stops it.
+runs_in() {
+	local name=$1
+	shift
+	run cg_run "$name" timeout -s KILL 60 "$@"
+	equal 0 "$status"
+}
+
 leak() {
 	local name=$1
 	shift
@@ -213,8 +221,7 @@ stopped_in_time() {
 	cg_new app "$LIMIT"
 	cg_new other "$LIMIT"
 	trip_start app
-	run cg_run other "$LEAKER" --pattern touch --rate max --total 112M --hold no
-	equal 0 "$status"
+	runs_in other "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	equal 0 "$(events stopped)"
 	stopped_in_time app --pattern touch
 }
@@ -222,15 +229,13 @@ stopped_in_time() {
 @test "without an armed target nothing is stopped, or even attached" {
 	cg_new app "$LIMIT"
 	trip_start app --unarmed
-	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
-	equal 0 "$status"
+	runs_in app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	equal 0 "$(attached)"
 	trip arm
 	[ "$(attached)" -ge 2 ]
 	trip disarm
 	equal 0 "$(attached)"
-	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
-	equal 0 "$status"
+	runs_in app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	equal 0 "$(figure stops)"
 }
 
@@ -277,8 +282,7 @@ usage_at_least() {
 	cg_new app 256M
 	TRIP_BY=(unshare --pid --fork --kill-child --mount-proc)
 	trip_start app
-	run cg_run app "$LEAKER" --pattern touch --rate max --total 120M --hold no
-	equal 0 "$status"
+	runs_in app "$LEAKER" --pattern touch --rate max --total 120M --hold no
 	equal 0 "$(figure stops)"
 	[ "$(figure unseen)" -gt 0 ]
 }
@@ -308,8 +312,7 @@ usage_at_least() {
 	cg_new app "$LIMIT"
 	trip_start app
 	trip_end
-	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
-	equal 0 "$status"
+	runs_in app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 }
 
 @test "not even where a child of it holds the descriptors" {
@@ -319,9 +322,8 @@ usage_at_least() {
 	child=$(pgrep -P "$TRIP_PID")
 	trip_end
 	kill -0 "$child"
-	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	runs_in app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	kill -KILL "$child"
-	equal 0 "$status"
 }
 
 @test "a child with nothing but the shared memory undoes it, and ends it" {
@@ -338,8 +340,7 @@ usage_at_least() {
 @test "it can tell without stopping" {
 	cg_new app "$LIMIT"
 	trip_start app --tell
-	run cg_run app "$LEAKER" --pattern touch --rate max --total 112M --hold no
-	equal 0 "$status"
+	runs_in app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	wait_until 5 more_events reached 0
 	equal 1 "$(events reached)"
 	equal 0 "$(figure stops)"
@@ -348,10 +349,8 @@ usage_at_least() {
 @test "inactive page cache does not count where used memory is asked for" {
 	cg_new app "$LIMIT"
 	trip_start app --used
-	run cg_run app dd if=/dev/zero of="$BATS_TEST_TMPDIR/cache" bs=1M count=110 status=none
-	equal 0 "$status"
-	run cg_run app cat "$BATS_TEST_TMPDIR/cache"
-	equal 0 "$status"
+	runs_in app dd if=/dev/zero of="$BATS_TEST_TMPDIR/cache" bs=1M count=110 status=none
+	runs_in app cat "$BATS_TEST_TMPDIR/cache"
 	usage_at_least app "$THRESHOLD"
 	equal 0 "$(events stopped)"
 	leak app --pattern touch
