@@ -9,7 +9,9 @@
  * what there is to say is said last: nothing is formatted while a target waits to be stopped.
  *
  * The loop never blocks: it reads cgroup and proc files, writes single values, and sends datagrams
- * to sockets that do not wait.
+ * to sockets that do not wait. One exception: the search for a target that is named by its unit
+ * asks systemd and may wait UNIT_WAIT_US for an answer. It is put off while another target is in an
+ * incident, and for PUT_OFF_NS while one is armed: a target may be armed for days.
  */
 #include <errno.h>
 #include <signal.h>
@@ -33,6 +35,7 @@
 #define TIMER_ACCURACY_US 1
 #define HISTORY_STEP_NS (250 * NS_PER_MS) /* between points while nothing happens */
 #define COOLDOWN_STEP_NS (20 * NS_PER_MS) /* while the last core is still being finished */
+#define PUT_OFF_NS (10 * NS_PER_S)	  /* of a search, while another target is armed */
 #define STOP_WITHIN_NS (5 * NS_PER_S)	  /* an orderly end; the guardian does the rest */
 
 /* --- one step ------------------------------------------------------------------------------ */
@@ -155,14 +158,35 @@ void watch_wake(struct watch *w)
 	ledger_beat(&w->ledger, w->now_ns);
 }
 
+/* Whether a search has to wait, as another target may need us within milliseconds. */
+static bool put_off(struct target *t)
+{
+	const struct watch *w = t->watch;
+	bool incident = false;
+	bool armed = false;
+
+	if (t->config->selector.kind != SELECTOR_UNIT)
+		return false; /* the others only read files */
+	for (uint32_t i = 0; i < w->target_count; i++) {
+		incident = incident || engine_in_incident(&w->target[i].engine);
+		armed = armed || w->target[i].engine.state == ENGINE_ARMED;
+	}
+	if (!incident && !armed)
+		t->put_off_ns = 0;
+	else if (!t->put_off_ns)
+		t->put_off_ns = w->now_ns;
+	return incident || (armed && w->now_ns < t->put_off_ns + PUT_OFF_NS);
+}
+
 static void search(struct target *t)
 {
 	struct engine_event appeared = {.kind = ENGINE_EVENT_APPEARED};
 
-	if (t->watch->stopping || !target_find(t)) {
+	if (t->watch->stopping || put_off(t) || !target_find(t)) {
 		schedule_look(t, WATCH_FIND_NS);
 		return;
 	}
+	t->put_off_ns = 0;
 	t->engine.means = t->means;
 	t->history->count = 0;
 	t->record = (struct incident_record){0};

@@ -54,6 +54,7 @@ struct target {
 	bool open;  /* cgroup is */
 	pid_t only; /* the selector named one process: nobody else is stopped or captured */
 	uint64_t stat_due_ns;
+	uint64_t put_off_ns;	 /* since when its search is put off; 0: it is not */
 	uint64_t recorded_ns;	 /* of the newest history point */
 	struct history *history; /* in shared memory */
 	struct guarantee_answer guarantee;
