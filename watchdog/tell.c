@@ -20,10 +20,18 @@ static void headrooms(struct event_message *m, const struct incident_record *r)
 	event_field_bytes(m, EVENT_FIELD_HEADROOM_END_BYTES, r->headroom_end_bytes);
 }
 
+/* The unit is known where the selector named it. */
+static void unit_of(struct event_message *m, const struct target *t)
+{
+	if (t->config->selector.kind == SELECTOR_UNIT)
+		event_field_str(m, EVENT_FIELD_UNIT, t->config->selector.value);
+}
+
 static struct event_message *begin(enum event_id id, const struct target *t)
 {
 	struct event_message *m = event_begin(id, t->config->name);
 
+	unit_of(m, t);
 	event_field_str(m, EVENT_FIELD_CGROUP, t->open ? t->cgroup.level[0].path : t->found_path);
 	return m;
 }
@@ -245,6 +253,7 @@ void tell_captured(const struct crew_member *c)
 	struct event_message *m =
 		event_begin(partial ? EVENT_CAPTURE_PARTIAL : EVENT_CAPTURED, i->target);
 
+	unit_of(m, c->target);
 	event_field_str(m, EVENT_FIELD_CGROUP, i->cgroup);
 	event_field_u64(m, EVENT_FIELD_INCIDENT, i->incident);
 	event_field_u64(m, EVENT_FIELD_PID, (uint64_t)r->pid);
