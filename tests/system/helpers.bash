@@ -167,7 +167,7 @@ cg_spawn() {
 		exec "$@"
 	) < /dev/null 3>&- &
 	CG_PID=$!
-	wait_until 10 cg_has_or_gone "$name" "$CG_PID"
+	wait_until 20 cg_has_or_gone "$name" "$CG_PID"
 }
 
 # On v1 the memory controller is entered last: who is there has arrived.
