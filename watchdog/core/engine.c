@@ -133,8 +133,9 @@ static enum hold_method next_method(
 
 	if (e->means.freeze && first && (automatic || policy->hold == HOLD_FREEZE))
 		return HOLD_FREEZE;
-	if (e->means.stop && failed != HOLD_STOP &&
-		(automatic || (first && policy->hold == HOLD_STOP)))
+	if (e->means.stop &&
+		(first ? automatic || policy->hold == HOLD_STOP
+		       : automatic && failed == HOLD_FREEZE))
 		return HOLD_STOP;
 	return HOLD_PTRACE;
 }
@@ -145,6 +146,17 @@ static void kick(struct step *s)
 		return;
 	s->e->kicks++;
 	add(s, ENGINE_ACTION_LEASE)->bytes = ENGINE_KICK_BYTES;
+}
+
+/* The bounded raise that the user allowed. */
+static void lease(struct step *s)
+{
+	uint64_t bytes = s->policy->lease_bytes;
+
+	if (s->policy->lease_bp && s->e->last.limit_bytes != SIZE_UNLIMITED)
+		bytes = share_bp(s->e->last.limit_bytes, s->policy->lease_bp);
+	if (bytes)
+		add(s, ENGINE_ACTION_LEASE)->bytes = bytes;
 }
 
 static void hold(struct step *s, enum hold_method method)
@@ -252,6 +264,8 @@ static void in_watching(struct step *s)
 			trip(s, reason);
 		else if (sample_used(&s->event->sample) >= s->e->thresholds.arm_bytes)
 			arm(s);
+		else if (s->policy->shield == SHIELD_ALWAYS)
+			shield(s); /* again, once the node is no longer short */
 		break;
 	case ENGINE_EVENT_KERNEL_STOP:
 		trip(s, TRIP_REASON_TRIPWIRE);
@@ -339,8 +353,7 @@ static void in_holding(struct step *s)
 			hold(s, next_method(s->e, s->policy, s->e->method));
 			break;
 		}
-		if (s->policy->lease_bytes)
-			add(s, ENGINE_ACTION_LEASE)->bytes = s->policy->lease_bytes;
+		lease(s);
 		if (s->e->last.under_oom)
 			kick(s);
 		capture(s);
