@@ -250,8 +250,9 @@ static void kill_all(struct target *t)
 {
 	uint32_t count;
 
-	if (!t->only && cgroup_kill(&t->cgroup) == 0)
-		return;
+	/* Linux 6.1's cgroup.kill passes over a process whose first thread has ended: both, then. */
+	if (!t->only)
+		(void)cgroup_kill(&t->cgroup);
 	count = list_pids(t);
 	for (uint32_t i = 0; i < count; i++) {
 		_cleanup_close_ int fd = -1;

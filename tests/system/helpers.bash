@@ -182,6 +182,10 @@ cg_end_dir() {
 	if [ "$CG_VERSION" -eq 2 ]; then
 		echo 0 > "$dir/cgroup.freeze"
 		echo 1 > "$dir/cgroup.kill"
+		# Linux 6.1's cgroup.kill passes over a process whose first thread has ended.
+		while read -r pid; do
+			kill -KILL "$pid" 2> /dev/null || true
+		done < "$dir/cgroup.procs"
 	else
 		[ ! -d "$freezer" ] || echo THAWED > "$freezer/freezer.state"
 		while read -r pid; do
