@@ -4,7 +4,9 @@
  *
  * A ring of PREDICT_POINTS observations. Two slopes are taken: over the newest step, which sees a
  * burst within one sample, and over the span of the last PREDICT_WINDOW_NS, which sees a leak whose
- * steps are smaller than the charge batch of the kernel (64 pages). Sampling is adaptive, so the
+ * steps are smaller than the charge batch of the kernel (64 pages). The newest point stands for
+ * itself only once it is PREDICT_MIN_STEP_NS behind the one before: until then the next one takes
+ * its place, and the newest step reaches back beyond it. Sampling is adaptive, so the
  * points are not equally spaced and the ring covers anything from milliseconds to seconds.
  */
 #include "core/predict.h"
@@ -31,7 +33,7 @@ void predict_add(struct predict *p, uint64_t now_ns, uint64_t used_bytes)
 
 		if (now_ns <= p->at_ns[last])
 			return;
-		if (p->count > 1 && now_ns - p->at_ns[before] < PREDICT_MIN_STEP_NS) {
+		if (p->count > 1 && p->at_ns[last] - p->at_ns[before] < PREDICT_MIN_STEP_NS) {
 			p->at_ns[last] = now_ns;
 			p->used_bytes[last] = used_bytes;
 			return;
@@ -55,18 +57,22 @@ static uint64_t slope(const struct predict *p, uint32_t old, uint32_t new)
 uint64_t predict_rate_bytes_s(const struct predict *p)
 {
 	uint32_t newest = point(p, 0);
+	uint32_t step = newest; /* where the newest step begins */
 	uint32_t oldest = newest;
 
-	if (p->count < 2)
-		return 0;
 	for (uint32_t back = 1; back < p->count; back++) {
 		uint32_t i = point(p, back);
+		uint64_t span_ns = p->at_ns[newest] - p->at_ns[i];
 
-		if (p->at_ns[newest] - p->at_ns[i] > PREDICT_WINDOW_NS)
+		if (span_ns < PREDICT_MIN_STEP_NS)
+			continue;
+		if (step == newest)
+			step = i;
+		if (span_ns > PREDICT_WINDOW_NS)
 			break;
 		oldest = i;
 	}
-	return max_u64(slope(p, point(p, 1), newest), slope(p, oldest, newest));
+	return max_u64(slope(p, step, newest), slope(p, oldest, newest));
 }
 
 uint64_t predict_eta_ns(uint64_t headroom_bytes, uint64_t rate_bytes_s)

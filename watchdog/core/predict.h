@@ -20,16 +20,19 @@ struct predict {
 void predict_reset(struct predict *p);
 
 /*
- * Adds an observation. One that is not newer than the last is ignored; one closer than
- * PREDICT_MIN_STEP_NS to it replaces it, so that the points always span a measurable time.
+ * Adds an observation. One that is not newer than the last is ignored. A last that is closer than
+ * PREDICT_MIN_STEP_NS to the one before it is replaced, so that looks in quick succession do not
+ * push the history out.
  */
 #define PREDICT_MIN_STEP_NS 500000ULL
 void predict_add(struct predict *p, uint64_t now_ns, uint64_t used_bytes);
 
 /*
- * Growth in bytes a second: the larger of the newest step and the whole span of points not older
- * than PREDICT_WINDOW_NS. 0 while shrinking, level, or with fewer than two points. The larger of
- * the two, because a burst must not hide in an average and a steady leak not in one quiet step.
+ * Growth in bytes a second: the larger of the newest step (to the newest point that is at least
+ * PREDICT_MIN_STEP_NS older: below that one charge batch of the kernel looks like a burst) and the
+ * whole span of points not older than PREDICT_WINDOW_NS. 0 while shrinking, level, or without two
+ * such points. The larger of the two, because a burst must not hide in an average and a steady leak
+ * not in one quiet step.
  */
 #define PREDICT_WINDOW_NS 5000000000ULL
 uint64_t predict_rate_bytes_s(const struct predict *p);
