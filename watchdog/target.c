@@ -105,7 +105,10 @@ bool target_find(struct target *t)
 		if (strcmp(t->found_path, "?") != 0) {	  /* once: it is looked for every second */
 			(void)strcpy(t->found_path, "?"); // NOLINT: fits
 			tell_degraded(t, t->config->selector.value, r,
-				"the target is not watched; mend its selector");
+				r < 0 && t->config->selector.kind == SELECTOR_UNIT
+					? "systemd does not say where it is; it is asked again "
+					  "every second"
+					: "the target is not watched; mend its selector");
 		}
 		return false;
 	}
