@@ -37,7 +37,8 @@
 
 #define STEP_MIN_NS (50 * NS_PER_US) /* the default timer slack; less would not be kept */
 #define STEP_MAX_NS (1 * NS_PER_MS)
-#define REAP_WAIT_NS (1 * NS_PER_S) /* for threads killed while we held them, to finish dying */
+#define STOP_WAIT_NS (50 * NS_PER_MS) /* for the last ones to stop, which takes microseconds */
+#define REAP_WAIT_NS (1 * NS_PER_S)   /* for threads killed while we held them, to finish dying */
 #define PASSES_MAX                                                                    \
 	64 /* of the task list; a program that outruns these creates threads for ever \
 	    */
@@ -319,11 +320,12 @@ uint32_t ptrace_release(struct ptrace_set *set)
 			left++;
 			dying |= was_stopped;
 		}
-		/* Only a killed thread is worth waiting for: it needs us to be reaped. */
-		if (!left || !dying)
+		if (!left)
 			break;
+		/* A killed thread needs us to be reaped; one that sleeps in the kernel may not
+		 * stop. */
 		if (!until)
-			until = clock_now_ns() + REAP_WAIT_NS;
+			until = clock_now_ns() + (dying ? REAP_WAIT_NS : STOP_WAIT_NS);
 		if (clock_now_ns() >= until)
 			break;
 		nap(step);
