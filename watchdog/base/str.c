@@ -111,30 +111,43 @@ size_t str_utf8_len(const char *text, size_t len)
 	return need;
 }
 
+/* What stands for the character of n bytes at t in a JSON string; at most 6 bytes into code. */
+static size_t json_code(const char *t, size_t n, char code[static 6])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char c = (unsigned char)t[0];
+	const char unit[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+
+	if (n == 0) {
+		memcpy(code, "\\ufffd", 6);
+		return 6;
+	}
+	if (n == 1 && (c < 0x20 || c == 0x7f)) {
+		memcpy(code, unit, 6);
+		return 6;
+	}
+	if (c == '"' || c == '\\') {
+		code[0] = '\\';
+		code[1] = t[0];
+		return 2;
+	}
+	memcpy(code, t, n);
+	return n;
+}
+
 bool str_add_json(struct str *s, const char *text, size_t len)
 {
-	const unsigned char *t = (const unsigned char *)text;
-
 	for (size_t i = 0; i < len;) {
 		size_t n = str_utf8_len(text + i, len - i);
+		char code[6];
+		size_t code_len = json_code(text + i, n, code);
 
-		if (n == 0) {
-			(void)str_add(s, "\\ufffd"); /* a cut is remembered in s */
-			i++;
-		} else if (n > 1) {
-			(void)str_add_bytes(s, text + i, n);
-			i += n;
-		} else {
-			if (t[i] == '"' || t[i] == '\\') {
-				(void)str_add_char(s, '\\');
-				(void)str_add_char(s, text[i]);
-			} else if (t[i] < 0x20 || t[i] == 0x7f) {
-				(void)str_addf(s, "\\u%04x", t[i]);
-			} else {
-				(void)str_add_char(s, text[i]);
-			}
-			i++;
+		if (code_len > s->size - 1 - s->len) {
+			s->cut = true;
+			return false;
 		}
+		(void)str_add_bytes(s, code, code_len); /* fits */
+		i += n ? n : 1;
 	}
 	return !s->cut;
 }
