@@ -31,6 +31,8 @@ static bool meminfo_kib(const char *text, unsigned long len, const char *key, ui
 		at += key_len;
 		while (at < len && text[at] == ' ')
 			at++;
+		if (at == len || text[at] < '0' || text[at] > '9')
+			return false;
 		for (; at < len && text[at] >= '0' && text[at] <= '9'; at++)
 			value = add_sat(mul_div(value, 10, 1), (uint64_t)(text[at] - '0'));
 		*ret = value;

@@ -93,10 +93,13 @@ static bool psi_line(const char *text, size_t len, const char *kind, uint32_t *r
 			if (!take_number(text, end, &at, &whole) || whole > 100)
 				return false;
 			if (end - at < 3 || text[at] != '.' || text[at + 1] < '0' ||
-				text[at + 1] > '9' || text[at + 2] < '0' || text[at + 2] > '9')
+				text[at + 1] > '9' || text[at + 2] < '0' || text[at + 2] > '9' ||
+				(end - at > 3 && text[at + 3] != ' '))
 				return false;
 			hundredths = (uint64_t)(text[at + 1] - '0') * 10 +
 				(uint64_t)(text[at + 2] - '0');
+			if (whole == 100 && hundredths)
+				return false;
 			*ret_bp = (uint32_t)(whole * 100 + hundredths);
 			return true;
 		}
