@@ -140,8 +140,6 @@ static void test_mounts_refused(void **state)
 		"1 2 0:3 / /m rw cgroup2 none rw",
 		"1 2 0:3 / /m rw - cgroup22 none rw",
 		"1 2 0:3 / /m rw - cgroup none rw",
-		"1 2 0:3 / /m-123456789012345678901234567890123456789012345678901234567890123 rw - "
-		"cgroup2 none rw",
 	};
 	char point[SIZE];
 	char root[SIZE];
@@ -150,6 +148,15 @@ static void test_mounts_refused(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		if (of_mounts(bad[i], NULL, point, root))
 			fail_msg("accepted: %s", bad[i]);
+	/* 63 bytes fit, 64 do not. */
+	assert_true(
+		of_mounts("1 2 0:3 / /23456789012345678901234567890123456789012345678901234567890"
+			  "123 rw - cgroup2 none rw",
+			NULL, point, root));
+	assert_false(
+		of_mounts("1 2 0:3 / /2345678901234567890123456789012345678901234567890123456789"
+			  "01234 rw - cgroup2 none rw",
+			NULL, point, root));
 }
 
 static void assert_join(const char *root, const char *path, const char *expected)
