@@ -138,6 +138,21 @@ static void test_vmflags(void **state)
 	assert_int_equal(0, flags);
 }
 
+static void test_sizes(void **state)
+{
+	uint64_t bytes = 99;
+
+	(void)state;
+	assert_true(maps_size("Rss:                  12 kB", 27, "Rss", &bytes));
+	assert_int_equal(12 * 1024, bytes);
+	assert_false(maps_size("RssAnon:              12 kB", 27, "Rss", &bytes));
+	assert_false(maps_size("Rss:", 4, "Rss", &bytes));
+	assert_false(maps_size("Rss", 3, "Rss", &bytes));
+	assert_false(maps_size("Rss: 12", 7, "Rss", &bytes));
+	assert_false(maps_size("Rss: 99999999999999999999 kB", 28, "Rss", &bytes));
+	assert_int_equal(12 * 1024, bytes);
+}
+
 /* Whatever this process has mapped is read, in order and without overlap. */
 static void test_own(void **state)
 {
@@ -167,6 +182,7 @@ int main(void)
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_vmflags),
+		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_own),
 	};
 

@@ -423,8 +423,19 @@ static void drop_untouched(struct run *run)
 		if (!bytes || !writer_untouched(run->c->writer, i))
 			continue;
 		run->result->skipped_bytes += bytes;
-		(void)head_drop_segment(plan, run->c->place.core_fd, i); /* zeros, then */
+		(void)head_cut_segment(plan, run->c->place.core_fd, i, 0); /* else: zeros */
 	}
+}
+
+/* The same for what nobody let us see. */
+static void drop_unseen(struct run *run)
+{
+	struct capture_plan *plan = run->plan;
+
+	for (uint32_t i = 0; i < plan->segment_count; i++)
+		if (plan->segments[i].file_bytes &&
+			plan->regions[plan->segments[i].region].flags & REGION_UNSEEN)
+			(void)head_cut_segment(plan, run->c->place.core_fd, i, 0); /* else: zeros */
 }
 
 /*
@@ -506,6 +517,12 @@ static void copy(struct run *run)
 	if (run->flags_error && run->flags_error != -ENOENT && run->flags_error != -ETIME &&
 		!result->error)
 		result->error = run->flags_error;
+	if (result->missing & CAPTURE_MISSING_SHARED && !writer_busy(c->writer))
+		drop_unseen(run);
+	if (run->plan->blind_bytes) {
+		result->missing |= CAPTURE_MISSING_READ;
+		result->skipped_bytes += run->plan->blind_bytes;
+	}
 	if (has_ended(run->plan))
 		result->missing |= CAPTURE_MISSING_EXITED;
 	if (!(result->missing &

@@ -340,6 +340,8 @@ static bool copy_object(struct copier *c, const struct segment *s, uint64_t from
 		/* Pages that the process has mapped can be read; what else there is cannot. */
 		(void)atomic_fetch_or(&c->job->missing, CAPTURE_MISSING_SHARED);
 		if (c->job->plan->pages.method == PAGES_BLIND) {
+			(void)atomic_fetch_or(
+				&c->job->plan->regions[s->region].flags, REGION_UNSEEN);
 			skip(c, to - from, CAPTURE_MISSING_SHARED);
 			return true;
 		}

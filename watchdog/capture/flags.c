@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "capture/flags.h"
 #include "capture/head.h"
@@ -40,6 +41,8 @@ struct reader {
 	uint32_t unannounced;
 	uint64_t dontdump_bytes;
 	uint64_t unknown_bytes;
+	uint64_t here_bytes; /* Rss and Swap of the mapping that is being read */
+	uint64_t own_bytes;  /* Anonymous and Swap: not the file's */
 };
 
 /* Takes the room of the region's segments; returns how much it was. */
@@ -54,7 +57,7 @@ static int leave_out(struct reader *r, uint64_t *bytes)
 		if (!plan->segments[i].file_bytes)
 			continue;
 		*bytes += plan->segments[i].file_bytes;
-		if (head_drop_segment(plan, r->fd, i))
+		if (head_cut_segment(plan, r->fd, i, 0))
 			error = -EIO;
 	}
 	return error;
@@ -87,6 +90,41 @@ static int skip_to(struct reader *r, uint64_t address)
 	return error;
 }
 
+/* A clean mapping of a file: of its beginning the first page stays, for the ELF header. */
+static int leave_file_out(struct reader *r)
+{
+	struct capture_plan *plan = r->plan;
+	struct segment *s = &plan->segments[r->segment];
+	uint64_t ignored = 0;
+
+	if (plan->regions[r->region].offset_bytes || s->region != r->region)
+		return leave_out(r, &ignored);
+	return s->file_bytes > plan->pages.page_bytes
+		? head_cut_segment(plan, r->fd, r->segment, plan->pages.page_bytes)
+		: 0;
+}
+
+/*
+ * Without a pagemap, a mapping without pages is not read at all, and one with few of them only as
+ * long as that does not make page tables without end.
+ */
+static int on_blind(struct reader *r)
+{
+	const struct region *region = &r->plan->regions[r->region];
+	uint64_t bytes = region->end - region->start;
+	uint64_t empty_bytes = 0;
+
+	if (region->source == REGION_OVERLAY && !(region->prot & MAPS_WRITE) && !r->own_bytes)
+		return leave_file_out(r);
+	if (region->source != REGION_PAGES)
+		return 0;
+	if (!r->here_bytes)
+		return leave_out(r, &empty_bytes);
+	if (bytes - min_u64(bytes, r->here_bytes) > PLAN_BLIND_WASTE_BYTES)
+		return leave_out(r, &r->unknown_bytes);
+	return 0;
+}
+
 static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_pages)
 {
 	const struct region *region;
@@ -104,17 +142,43 @@ static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_p
 			error = leave_out(r, &device_bytes);
 		else if (flags & MAPS_VM_DONTDUMP && !all_pages)
 			error = leave_out(r, &r->dontdump_bytes);
+		else if (r->plan->pages.method == PAGES_BLIND)
+			error = on_blind(r);
 	}
+	/* Populated and protected: there, and not to be had without /proc/PID/mem. */
+	if (r->plan->pages.method == PAGES_BLIND && !region->inode && !(region->prot & MAPS_READ) &&
+		!(flags & MAPS_VM_DONTDUMP))
+		r->unknown_bytes += r->own_bytes;
 	next_region(r);
 	return error;
 }
 
 static uint32_t end_of_room(const struct capture_plan *plan)
 {
+	if (plan->pages.method == PAGES_BLIND)
+		return plan->region_count;
 	for (uint32_t i = plan->segment_count; i > 0; i--)
 		if (plan->segments[i - 1].file_bytes)
 			return plan->segments[i - 1].region + 1;
 	return 0;
+}
+
+/* A line that is not VmFlags: keys begin with a capital, mappings with an address. */
+static void on_line(struct reader *r, const char *line, size_t len, struct maps_entry *entry)
+{
+	uint64_t bytes;
+
+	if (line[0] >= 'A' && line[0] <= 'Z') {
+		bool swap = maps_size(line, len, "Swap", &bytes);
+
+		if (swap || maps_size(line, len, "Rss", &bytes))
+			r->here_bytes += bytes;
+		if (swap || maps_size(line, len, "Anonymous", &bytes))
+			r->own_bytes += bytes;
+		return;
+	}
+	r->here_bytes = r->own_bytes = 0;
+	(void)maps_line(line, len, entry); /* else: stays what it was, and matches nothing */
 }
 
 static int read_all(struct reader *r, int smaps_fd, bool all_pages, uint64_t stop_ns)
@@ -132,9 +196,8 @@ static int read_all(struct reader *r, int smaps_fd, bool all_pages, uint64_t sto
 
 		if (!len)
 			continue;
-		if (line[0] != 'V') { /* keys begin with a capital, mappings with an address */
-			if (line[0] >= '0' && (line[0] <= '9' || line[0] >= 'a'))
-				(void)maps_line(line, len, &entry); /* else: keeps the last one */
+		if (line[0] != 'V') {
+			on_line(r, line, len, &entry);
 			continue;
 		}
 		if (!maps_vmflags(line, len, &flags))

@@ -174,11 +174,11 @@ int head_patch_note(const struct capture_plan *plan, int fd, const struct core_n
 	return write_at(fd, note, sizeof(*note), plan->note_offset);
 }
 
-int head_drop_segment(struct capture_plan *plan, int fd, uint32_t segment)
+int head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes)
 {
 	Elf64_Phdr phdr;
 
-	plan->segments[segment].file_bytes = 0;
+	plan->segments[segment].file_bytes = bytes;
 	layout_phdr(&plan->layout, plan->segments, plan->pages.page_bytes, segment + 1, &phdr);
 	return write_at(fd, &phdr, sizeof(phdr), layout_phdr_offset(&plan->layout, segment + 1));
 }

@@ -23,8 +23,11 @@ int head_write(struct capture_plan *plan, const struct core_note *note,
 /* Writes our own note again, where head_write() put it. 0 or -errno. */
 int head_patch_note(const struct capture_plan *plan, int fd, const struct core_note *note);
 
-/* Takes the room of a segment away: its memory reads as not in the core. 0 or -errno. */
-int head_drop_segment(struct capture_plan *plan, int fd, uint32_t segment);
+/*
+ * Leaves a segment room for bytes (a multiple of the page size, at most what it has); what lies
+ * beyond reads as not in the core. 0 or -errno.
+ */
+int head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes);
 
 /* A core_note with what does not change. */
 void head_note(const struct capture_plan *plan, const struct capture_result *result,

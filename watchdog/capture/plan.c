@@ -137,7 +137,7 @@ int plan_open(struct capture_plan *plan, const struct capture_request *request)
 	plan_close(plan);
 	plan->stack_pointer_count = plan->region_count = plan->regions_lost = 0;
 	plan->segment_count = plan->threads_without_registers = 0;
-	plan->file_count = plan->file_names_bytes = 0;
+	plan->file_count = plan->file_names_bytes = plan->blind_bytes = 0;
 	plan->names[0] = '\0';
 	plan->names_len = 1;
 	plan->auxv_len = 0;
@@ -469,6 +469,23 @@ static int add_choice(struct capture_plan *plan, const struct region *region,
 
 /* --- mappings ------------------------------------------------------------------------------ */
 
+/*
+ * Without a pagemap every page of a mapping is read. What the program may not read, we cannot
+ * either without /proc/PID/mem; and a reservation of terabytes has no end.
+ */
+static void choose_blind(
+	struct capture_plan *plan, const struct maps_entry *e, struct region_choice *choice)
+{
+	bool endless = choice->to - choice->from > PLAN_BLIND_BYTES;
+
+	if (e->prot & MAPS_READ && !endless)
+		return;
+	if (e->prot & MAPS_READ)
+		plan->blind_bytes += choice->to - choice->from;
+	*choice =
+		(struct region_choice){.source = REGION_NOTHING, .from = e->start, .to = e->start};
+}
+
 static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 {
 	struct region *region = &plan->regions[plan->region_count];
@@ -484,17 +501,17 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 		plan->regions_lost++;
 		return 0;
 	}
-	if (region_wants_anon(e) && plan->pages.method != PAGES_BLIND) {
+	if (region_wants_anon(e) && plan->pages.method == PAGES_BLIND) {
+		facts.has_anon = true; /* until smaps says otherwise: flags.c */
+	} else if (region_wants_anon(e)) {
 		r = pages_next(&plan->pages, e->start, e->end, /* anon= */ true, &anon);
 		if (r)
 			return r;
 		facts.has_anon = anon < e->end;
 	}
 	region_choose(&facts, plan->kind, plan->pages.page_bytes, &choice);
-	/* What the program may not read, we cannot without /proc/PID/mem. */
-	if (plan->pages.method == PAGES_BLIND && !(e->prot & MAPS_READ))
-		choice = (struct region_choice){
-			.source = REGION_NOTHING, .from = e->start, .to = e->start};
+	if (plan->pages.method == PAGES_BLIND)
+		choose_blind(plan, e, &choice);
 	*region = (struct region){.start = e->start,
 		.end = e->end,
 		.offset_bytes = e->offset_bytes,

@@ -27,7 +27,9 @@
 #define PLAN_SPLITS_MAX 8192U	      /* segments beyond one per mapping */
 #define PLAN_HOLE_BYTES (1ULL << 30)  /* an empty stretch this long gets no room in the file */
 
-#define PLAN_CANCELS 32 /* more than a tracer gives up threads */
+#define PLAN_BLIND_BYTES (64ULL << 30)	    /* largest mapping that is read without a pagemap */
+#define PLAN_BLIND_WASTE_BYTES (1ULL << 30) /* of pages that are not there, in one of those */
+#define PLAN_CANCELS 32			    /* more than a tracer gives up threads */
 
 struct capture_plan {
 	/* Tables, owned; sizes from struct capture_limits. */
@@ -68,6 +70,7 @@ struct capture_plan {
 	uint32_t threads_without_registers;
 	uint64_t file_count; /* entries of NT_FILE */
 	uint64_t file_names_bytes;
+	uint64_t blind_bytes; /* readable, too large to be read without a pagemap, left out */
 	uint64_t note_offset; /* of our own note's desc in the file */
 	size_t auxv_len;
 	size_t regset_len[ARCH_REGSETS_MAX]; /* 0: this processor has none */

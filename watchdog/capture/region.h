@@ -50,6 +50,7 @@ enum region_flag {
 	REGION_LEFT_OUT = 1 << 0, /* dontdump, or memory of a device: learned from VmFlags */
 	REGION_SWAPPED = 1 << 1,  /* has swapped pages: a second round is needed */
 	REGION_HAS_FILE = 1 << 2, /* belongs into NT_FILE */
+	REGION_UNSEEN = 1 << 3,	  /* could not be read at all */
 };
 
 /* What is known of a mapping besides its line in maps. */

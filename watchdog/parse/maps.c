@@ -154,6 +154,21 @@ bool maps_vmflags(const char *line, size_t len, uint32_t *ret)
 	return true;
 }
 
+bool maps_size(const char *line, size_t len, const char *key, uint64_t *ret_bytes)
+{
+	size_t n = strlen(key);
+	struct cursor c = {.at = line + n + 1, .end = line + len};
+	uint64_t value;
+
+	if (len <= n || memcmp(line, key, n) != 0 || line[n] != ':')
+		return false;
+	while (c.at < c.end && *c.at == ' ')
+		c.at++;
+	if (!decimal(&c, &value) || c.end - c.at != 3 || memcmp(c.at, " kB", 3) != 0)
+		return false;
+	return !__builtin_mul_overflow(value, 1024U, ret_bytes);
+}
+
 size_t maps_name(const char *name, size_t len, char *ret, size_t size)
 {
 	size_t out = 0;

@@ -54,6 +54,11 @@ bool maps_line(const char *line, size_t len, struct maps_entry *ret);
 bool maps_vmflags(const char *line, size_t len, uint32_t *ret);
 
 /*
+ * For smaps: true if the line is "KEY: N kB" with this key; *ret_bytes gets the number in bytes.
+ */
+bool maps_size(const char *line, size_t len, const char *key, uint64_t *ret_bytes);
+
+/*
  * Copies a name with "\012" turned back into a newline, terminated, cut at size - 1 bytes; returns
  * the length. (A file whose name really holds the four characters \012 cannot be told apart.)
  */
