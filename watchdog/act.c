@@ -48,7 +48,7 @@ static int apply(struct target *t, enum ledger_kind kind, const struct cgroup_ch
 		if (r != 0)
 			break;
 		if (kind == LEDGER_SHIELD)
-			FAULT_POINT(SHIELD_NOTED);
+			FAULT_POINT(SHIELD_NOTED); // NOLINT(bugprone-branch-clone): not in tests
 		else if (kind == LEDGER_LEASE)
 			FAULT_POINT(LEASE_NOTED);
 		else if (kind == LEDGER_FREEZE)

@@ -116,10 +116,11 @@ static size_t json_code(const char *t, size_t n, char code[static 6])
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char c = (unsigned char)t[0];
+	static const char unknown[6] = {'\\', 'u', 'f', 'f', 'f', 'd'}; /* U+FFFD */
 	const char unit[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
 
 	if (n == 0) {
-		memcpy(code, "\\ufffd", 6);
+		memcpy(code, unknown, 6);
 		return 6;
 	}
 	if (n == 1 && (c < 0x20 || c == 0x7f)) {

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -79,13 +80,13 @@ static int plan_lease(const struct cgroup_level *level, uint64_t bytes,
 		return 0;
 	if (cgroup_read_value(level, "memory.memsw.limit_in_bytes", &memsw) == 0 &&
 		memsw != SIZE_UNLIMITED) {
-		(void)snprintf(value, sizeof(value), "%llu", (unsigned long long)(memsw + bytes));
+		(void)snprintf(value, sizeof(value), "%" PRIu64, memsw + bytes);
 		r = cgroup_change_add(
 			level, "memory.memsw.limit_in_bytes", value, changes, ret_count);
 		if (r != 0)
 			return r;
 	}
-	(void)snprintf(value, sizeof(value), "%llu", (unsigned long long)(limit + bytes));
+	(void)snprintf(value, sizeof(value), "%" PRIu64, limit + bytes);
 	return cgroup_change_add(level, "memory.limit_in_bytes", value, changes, ret_count);
 }
 

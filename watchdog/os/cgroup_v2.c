@@ -9,6 +9,7 @@
 #include "os/cgroup_ops.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,13 +57,13 @@ static int plan_lease(const struct cgroup_level *level, uint64_t bytes,
 	*ret_count = 0;
 	if (max == SIZE_UNLIMITED)
 		return 0;
-	(void)snprintf(value, sizeof(value), "%llu", (unsigned long long)(max + bytes));
+	(void)snprintf(value, sizeof(value), "%" PRIu64, max + bytes);
 	r = cgroup_change_add(level, "memory.max", value, changes, ret_count);
 	if (r != 0)
 		return r;
 	/* A memory.high below the new limit would throttle what the lease is to let through. */
 	if (cgroup_read_value(level, "memory.high", &high) == 0 && high != SIZE_UNLIMITED) {
-		(void)snprintf(value, sizeof(value), "%llu", (unsigned long long)(high + bytes));
+		(void)snprintf(value, sizeof(value), "%" PRIu64, high + bytes);
 		return cgroup_change_add(level, "memory.high", value, changes, ret_count);
 	}
 	return 0;

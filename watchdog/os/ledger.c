@@ -438,7 +438,7 @@ static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t
 			(*left)++;
 		return;
 	}
-	if (map_fd(fd, &l.map) != 0)
+	if (map_fd(fd, &l.map) != 0 || !l.map)
 		return;
 	if (l.map->magic != LEDGER_MAGIC || l.map->size != sizeof(struct ledger_map) ||
 		atomic_load(&l.map->files_used) > LEDGER_FILES_MAX ||

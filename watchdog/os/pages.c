@@ -260,7 +260,7 @@ int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_
 		return 0;
 	}
 	while (start < end) {
-		size_t count;
+		size_t count = 0;
 		int r = pages_scan(p, start, end, runs, ARRAY_LEN(runs), &count, &start);
 
 		if (r)

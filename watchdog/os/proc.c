@@ -237,8 +237,8 @@ int proc_auxv(
 	int dir_fd, pid_t id, uint64_t stack_start, void *buffer, size_t size, size_t *ret_len)
 {
 	const size_t pair = 2 * sizeof(uint64_t);
-	size_t pairs;
-	size_t len;
+	size_t pairs = 0;
+	size_t len = 0;
 	int r = proc_read(dir_fd, "auxv", buffer, size / pair * pair, &len);
 
 	if (r == 0 && len >= pair) {

@@ -277,7 +277,7 @@ int ptrace_registers(pid_t tid, uint32_t type, void *buffer, size_t size, size_t
 /* --- letting go ---------------------------------------------------------------------------- */
 
 /* True once nothing of ours is left on this thread. */
-static bool let_go(struct ptrace_thread *t)
+static bool let_go(struct ptrace_thread *t) // NOLINT(misc-no-recursion): once for each wait status
 {
 	int status;
 	pid_t r;
