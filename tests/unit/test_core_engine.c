@@ -773,6 +773,14 @@ static void test_reports_of_samples(void **state)
 	e.sample.oom_kills = 1;
 	step(&r, &e);
 	assert_true(reported(&r, ENGINE_REPORT_LOST));
+	send(&r, ENGINE_EVENT_COPIED, true);
+	send(&r, ENGINE_EVENT_RELEASED, true);
+	e.sample.limit_bytes = LIMIT; /* put back: as before, so no news */
+	step(&r, &e);
+	assert_int_equal(0, r.actions.count);
+	e.sample.limit_bytes = 2 * LIMIT;
+	step(&r, &e);
+	assert_true(reported(&r, ENGINE_REPORT_LIMIT_CHANGED));
 	/* A target that comes back is another one. */
 	rig_init(&r);
 	reach(&r, ENGINE_WATCHING);

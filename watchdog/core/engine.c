@@ -153,8 +153,8 @@ static void lease(struct step *s)
 {
 	uint64_t bytes = s->policy->lease_bytes;
 
-	if (s->policy->lease_bp && s->e->last.limit_bytes != SIZE_UNLIMITED)
-		bytes = share_bp(s->e->last.limit_bytes, s->policy->lease_bp);
+	if (s->policy->lease_bp && s->e->limit_bytes != SIZE_UNLIMITED)
+		bytes = share_bp(s->e->limit_bytes, s->policy->lease_bp);
 	if (bytes)
 		add(s, ENGINE_ACTION_LEASE)->bytes = bytes;
 }
@@ -235,9 +235,11 @@ static void observe(struct step *s)
 			report(s, ENGINE_REPORT_LOST);
 		if (now->oom_events > e->last.oom_events && now->oom_kills == e->last.oom_kills)
 			report(s, ENGINE_REPORT_AT_LIMIT);
-		if (now->limit_bytes != e->last.limit_bytes && !engine_in_incident(e))
+		if (now->limit_bytes != e->limit_bytes && !engine_in_incident(e))
 			report(s, ENGINE_REPORT_LIMIT_CHANGED);
 	}
+	if (!engine_in_incident(e))
+		e->limit_bytes = now->limit_bytes;
 	e->last = *now;
 	e->seen = true;
 }

@@ -119,6 +119,7 @@ struct engine {
 	struct predict predict;
 	struct thresholds thresholds;
 	struct sample last;
+	uint64_t limit_bytes; /* outside of incidents: what we raise ourselves is no change */
 	uint64_t rate_bytes_s;
 	uint64_t look_after_ns; /* how long the shell may wait before the next SAMPLE */
 	uint64_t since_ns;	/* of the state */
