@@ -2,11 +2,13 @@
 /*
  * What the files of capture/ share about one capture object. Nobody outside capture/ includes this.
  *
- *     capture.c   capture_new/run/free: order of the steps, deadlines, callbacks
+ *     capture.c   capture_new/run/free: the order of the steps
+ *     prepare.c   seize, plan, create; transfer.c: the memory; why.c: sentences (run.h)
  *     place.c     where it goes: directory or output path, safe creation, removal
  *     bundle.c    the files beside the core, finish, discard
- *     plan.c      what of the target goes into the core: threads, mappings, layout
- *     writer.c    copy workers
+ *     plan.c      what of the target goes into the core: threads, mappings, segments; region.c
+ *                 which, layout.c where, head.c and notes.c what stands in front, flags.c what not
+ *     writer.c    copy workers; copy.c one stretch of memory; sink.c the file
  *
  * Only the thread inside capture_run() touches this structure; the copy workers and the tracer see
  * the parts that they are handed.

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The second half of a capture: the memory.
+ *
+ * The workers copy; meanwhile this thread reads the flags of the mappings, which lets the workers
+ * have them one by one, then takes the files beside the core, and waits. The tracer copies mappings
+ * that only a tracer may read. This thread keeps the deadline for all of them and tells of
+ * progress; workers and tracer look at one flag between two batches.
+ *
+ * At the end the truth is put into the file: segments that were not begun, and those that could not
+ * be seen, lose their room and read as missing instead of as zeros.
+ *
+ * Limits: a target that is killed under the copy is noticed at the end, by its own state: page
+ * tables that went away read as empty. What was copied before is kept.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "capture/flags.h"
+#include "capture/head.h"
+#include "capture/run.h"
+#include "capture/writer.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/proc.h"
+#include "os/tracer.h"
+
+#define PF_EXITING 0x4U		       /* include/linux/sched.h; field 9 of stat */
+#define WORKER_GRACE_NS (2 * NS_PER_S) /* for a worker in a system call to come back */
+#define TICK_NS (20 * NS_PER_MS)       /* between two looks of the waiting thread */
+#define CACHE_SHARE 4 /* of MemAvailable: a quarter may become page cache of the core */
+#define CACHE_MIN_BYTES (64ULL << 20) /* where the kernel does not tell */
+
+static int call_protected(void *arg)
+{
+	writer_copy_protected(((struct run *)arg)->c->writer);
+	return 0;
+}
+
+/* Waits for the end of a round, tells of progress, and keeps the deadline. False: end it all. */
+static bool wait_round(struct run *run)
+{
+	struct capture_writer *w = run->c->writer;
+	uint64_t give_up_ns = UINT64_MAX;
+
+	for (;;) {
+		uint64_t now = clock_now_ns();
+		bool stopped = give_up_ns != UINT64_MAX;
+
+		if (writer_wait(w,
+			    min_u64(add_sat(now, TICK_NS),
+				    stopped ? give_up_ns : run->deadline_ns)) == WRITER_DONE)
+			return !stopped;
+		now = clock_now_ns();
+		writer_counts(w, run->result);
+		if (now >= give_up_ns)
+			return false;
+		if (!stopped && (now >= run->deadline_ns || !run_tell(run, CAPTURE_PROGRESS))) {
+			writer_stop(w, CAPTURE_MISSING_DEADLINE);
+			give_up_ns = now + WORKER_GRACE_NS;
+		}
+	}
+}
+
+static bool has_swapped(const struct capture_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->region_count; i++)
+		if (plan->regions[i].flags & REGION_SWAPPED)
+			return true;
+	return false;
+}
+
+/* What was not begun loses its room, and reads as missing instead of as zeros. */
+static void drop_untouched(struct run *run)
+{
+	struct capture_plan *plan = run->plan;
+
+	for (uint32_t i = 0; i < plan->segment_count; i++) {
+		uint64_t bytes = plan->segments[i].file_bytes;
+
+		if (!bytes || !writer_untouched(run->c->writer, i))
+			continue;
+		run->result->skipped_bytes += bytes;
+		(void)head_cut_segment(plan, run->c->place.core_fd, i, 0); /* else: zeros */
+	}
+}
+
+/* The same for what nobody let us see. */
+static void drop_unseen(struct run *run)
+{
+	struct capture_plan *plan = run->plan;
+
+	for (uint32_t i = 0; i < plan->segment_count; i++)
+		if (plan->segments[i].file_bytes &&
+			plan->regions[plan->segments[i].region].flags & REGION_UNSEEN)
+			(void)head_cut_segment(plan, run->c->place.core_fd, i, 0); /* else: zeros */
+}
+
+/*
+ * Whether the memory may have gone away under the copy: the page tables of a process that has been
+ * killed read as empty, which looks like success.
+ */
+static bool has_ended(const struct capture_plan *plan)
+{
+	struct procstat stat;
+
+	return proc_stat(plan->mm_fd, 0, &stat) || stat.flags & PF_EXITING || stat.state == 'Z' ||
+		stat.state == 'X';
+}
+
+static uint32_t mappings_written(const struct capture_plan *plan)
+{
+	uint32_t last = UINT32_MAX;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < plan->segment_count; i++)
+		if (plan->segments[i].file_bytes && plan->segments[i].region != last) {
+			last = plan->segments[i].region;
+			n++;
+		}
+	return n;
+}
+
+uint64_t transfer_cache_budget(void)
+{
+	static const char key[] = "MemAvailable:";
+	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	uint64_t kib = 0;
+	char text[512]; /* the third line */
+	const char *at;
+	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return CACHE_MIN_BYTES;
+	text[n] = '\0';
+	at = strstr(text, key);
+	if (!at)
+		return CACHE_MIN_BYTES;
+	for (at += sizeof(key) - 1; *at == ' '; at++)
+		;
+	for (; *at >= '0' && *at <= '9' && kib < UINT64_MAX / 20480; at++)
+		kib = kib * 10 + (uint64_t)(*at - '0');
+	return max_u64(kib * 1024 / CACHE_SHARE, CACHE_MIN_BYTES);
+}
+
+void transfer(struct run *run)
+{
+	struct capture *c = run->c;
+	struct capture_result *result = run->result;
+	uint64_t unknown_bytes = 0;
+	bool done;
+	int ignored;
+
+	writer_begin(c->writer, run->plan, c->place.core_fd,
+		sub_floor(run->room_bytes, run->plan->layout.data_offset), run->cache_bytes);
+	run->flags_error = flags_read(run->plan, c->writer, c->place.core_fd, c->request.all_pages,
+		run->deadline_ns, &result->dontdump_bytes, &unknown_bytes);
+	tracer_start(c->tracer, call_protected, run);
+	(void)bundle_snapshot(c, run->plan->mm_fd); /* the core does not depend on it */
+	done = wait_round(run);
+	/* Whatever stopped the workers stops it, too. */
+	if (tracer_wait(c->tracer, min_u64(run->deadline_ns, clock_now_ns() + NS_PER_S * 3600),
+		    &ignored)) {
+		writer_stop(c->writer, CAPTURE_MISSING_DEADLINE);
+		done = false;
+		if (tracer_wait(c->tracer, clock_now_ns() + WORKER_GRACE_NS, &ignored))
+			result->missing |= CAPTURE_MISSING_READ; /* it ends in release() */
+	}
+	writer_counts(c->writer, result);
+	result->skipped_bytes += unknown_bytes;
+	if (unknown_bytes)
+		result->missing |= run->flags_error == -ETIME ? CAPTURE_MISSING_DEADLINE
+							      : CAPTURE_MISSING_READ;
+	if (run->flags_error && run->flags_error != -ENOENT && run->flags_error != -ETIME &&
+		!result->error)
+		result->error = run->flags_error;
+	if (result->missing & CAPTURE_MISSING_SHARED && !writer_busy(c->writer))
+		drop_unseen(run);
+	if (run->plan->blind_bytes) {
+		result->missing |= CAPTURE_MISSING_READ;
+		result->skipped_bytes += run->plan->blind_bytes;
+	}
+	if (has_ended(run->plan))
+		result->missing |= CAPTURE_MISSING_EXITED;
+	if (!(result->missing &
+		    (CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |
+			    CAPTURE_MISSING_EXITED)) &&
+		done && has_swapped(run->plan)) {
+		if (c->request.swap == SWAP_LAST) {
+			writer_begin_swap(c->writer);
+			(void)wait_round(run);
+			writer_counts(c->writer, result);
+			result->skipped_bytes += unknown_bytes;
+		} else {
+			result->missing |= CAPTURE_MISSING_SWAP;
+		}
+	} else if (!writer_busy(c->writer)) {
+		drop_untouched(run);
+	}
+	result->mappings_written = mappings_written(run->plan);
+	if (result->threads_without_registers)
+		result->missing |= CAPTURE_MISSING_THREADS;
+	if (run->plan->regions_lost)
+		result->missing |= CAPTURE_MISSING_MAPPINGS;
+	result->copied_ns = clock_now_ns();
+}
