@@ -250,7 +250,8 @@ static void kill_all(struct target *t)
 {
 	uint32_t count;
 
-	/* Linux 6.1's cgroup.kill passes over a process whose first thread has ended: both, then. */
+	/* Linux 6.1's cgroup.kill passes over a process whose first thread has ended: both, then.
+	 */
 	if (!t->only)
 		(void)cgroup_kill(&t->cgroup);
 	count = list_pids(t);

@@ -126,7 +126,7 @@ has_fields() {
 	wait_event target-found 2
 	[ "$(event_field guarantee GUARANTEE 1)" = guaranteed ]
 	# A busy machine's systemd may be late to say where the unit is (ETIMEDOUT).
-	! event_line degraded | grep -v '"OOMSNAP_ERRNO":"110"'
+	! event_line degraded | grep -v '"OOMSNAP_ERRNO":"110"' || return 1
 	[ "$(event_count error)" -eq 0 ]
 	[ "$(event_count lost)" -eq 0 ]
 	[ "$(stat -c %a "$STATE")" = 700 ]
