@@ -331,13 +331,16 @@ static int byte_at(const struct image *image, const unsigned char *address)
 	return -1;
 }
 
-static const struct core_note *our_note(const struct image *image)
+/* By value: notes lie at multiples of 4. */
+static struct core_note our_note(const struct image *image)
 {
+	struct core_note ours;
 	struct elfcore_note note;
 
 	assert_true(elfcore_find_note(&image->core, CORE_NOTE_OWNER, CORE_NOTE_TYPE, &note));
 	assert_int_equal(sizeof(struct core_note), note.desc_len);
-	return (const void *)note.desc;
+	memcpy(&ours, note.desc, sizeof(ours));
+	return ours;
 }
 
 static uint32_t threads_in(const struct image *image)
@@ -400,7 +403,7 @@ static void test_complete(void **state)
 	struct child c = start_child(2);
 	struct capture_request request = request_of(&c);
 	struct image image;
-	const struct core_note *note;
+	struct core_note note;
 
 	assert_int_equal(0, run(p, &request, NULL, NULL));
 	assert_string_equal("", p->why);
@@ -420,9 +423,9 @@ static void test_complete(void **state)
 	assert_false(secret_in_data(&image, c.told));
 	assert_int_equal(3, threads_in(&image));
 	note = our_note(&image);
-	assert_int_equal(1, note->complete);
-	assert_int_equal(c.pid, note->pid);
-	assert_int_equal(p->result.memory_bytes, note->memory_bytes);
+	assert_int_equal(1, note.complete);
+	assert_int_equal(c.pid, note.pid);
+	assert_int_equal(p->result.memory_bytes, note.memory_bytes);
 	(void)munmap(image.bytes, image.len);
 	end_child(&c);
 }
@@ -542,8 +545,8 @@ static void test_deadline(void **state)
 	assert_non_null(strstr(p->why, "deadline"));
 	finish(p);
 	image = open_image(p);
-	assert_int_equal(0, our_note(&image)->complete);
-	assert_true(our_note(&image)->missing & CAPTURE_MISSING_DEADLINE);
+	assert_int_equal(0, our_note(&image).complete);
+	assert_true(our_note(&image).missing & CAPTURE_MISSING_DEADLINE);
 	(void)munmap(image.bytes, image.len);
 	end_child(&c);
 }
