@@ -231,6 +231,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 		tell_gone(t);
 		target_close(t);
 		schedule_look(t, WATCH_FIND_NS);
+	} else if (t->engine.state == ENGINE_WATCHING) {
+		watch_look(t); /* the cooldown is over: it may be near its limit already */
 	}
 	return 0;
 }

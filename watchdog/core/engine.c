@@ -505,6 +505,8 @@ static void in_cooldown(struct step *s)
 		node_short(s);
 		break;
 	case ENGINE_EVENT_SAMPLE:
+		s->e->look_after_ns = max_u64(s->e->look_after_ns, ENGINE_COOLDOWN_LOOK_NS);
+		break;
 	case ENGINE_EVENT_APPEARED:
 	case ENGINE_EVENT_HELD:
 	case ENGINE_EVENT_SEIZED:

@@ -142,10 +142,11 @@ struct engine {
  */
 #define ENGINE_KICK_BYTES 2097152ULL
 #define ENGINE_KICKS_MAX 8U
-#define ENGINE_HOLD_LOOK_NS 1000000ULL	    /* while holding: to see under_oom at once */
-#define ENGINE_CAPTURE_LOOK_NS 100000000ULL /* while capturing: for the chart */
-#define ENGINE_RETRY_NS 100000000ULL	    /* of an undo that could not be completed */
-#define ENGINE_GRACE_NS 1000000000ULL	    /* beyond the capturer's own deadlines */
+#define ENGINE_HOLD_LOOK_NS 1000000ULL	     /* while holding: to see under_oom at once */
+#define ENGINE_CAPTURE_LOOK_NS 100000000ULL  /* while capturing: for the chart */
+#define ENGINE_COOLDOWN_LOOK_NS 100000000ULL /* in cooldown, near the limit or not */
+#define ENGINE_RETRY_NS 100000000ULL	     /* of an undo that could not be completed */
+#define ENGINE_GRACE_NS 1000000000ULL	     /* beyond the capturer's own deadlines */
 
 /* Starts in GONE: the first event is APPEARED. */
 void engine_init(struct engine *e, const struct engine_means *means);
