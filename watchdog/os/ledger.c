@@ -440,11 +440,13 @@ static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t
 	}
 	if (map_fd(fd, &l.map) != 0 || !l.map)
 		return;
-	if (l.map->magic != LEDGER_MAGIC || l.map->size != sizeof(struct ledger_map) ||
+	if (l.map->magic == 0) {
+		/* Torn while it was created (the magic comes last): it announces nothing. */
+		(void)unlinkat(dir_fd, name, 0);
+	} else if (l.map->magic != LEDGER_MAGIC || l.map->size != sizeof(struct ledger_map) ||
 		atomic_load(&l.map->files_used) > LEDGER_FILES_MAX ||
 		atomic_load(&l.map->processes_used) > LEDGER_PROCESSES_MAX) {
-		/* Torn while it was created: it announces nothing. */
-		(void)unlinkat(dir_fd, name, 0);
+		(*left)++; /* another version again */
 	} else {
 		before = ledger_count(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING);
 		after = ledger_undo(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING, NULL);
