@@ -90,13 +90,15 @@ static void open_ledger(const struct place *p, struct ledger *l)
 /* A process that waits to be killed, and does not outlive us. */
 static pid_t spawn(void)
 {
+	pid_t parent = getpid();
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
+		while (getppid() == parent) /* else it died before it could kill us */
 			(void)pause();
+		_exit(0);
 	}
 	return pid;
 }
