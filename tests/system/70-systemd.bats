@@ -298,7 +298,7 @@ hang() {
 # bats test_tags=lane:systemd
 @test "the sandbox is as tight as its README says" {
 	systemctl daemon-reload
-	systemd-analyze security --no-pager --threshold=26 oomsnap.service > "$BATS_TEST_TMPDIR/score" || {
+	systemd-analyze security --no-pager --threshold=24 oomsnap.service > "$BATS_TEST_TMPDIR/score" || {
 		tail -1 "$BATS_TEST_TMPDIR/score"
 		return 1
 	}
