@@ -108,7 +108,10 @@ normal_after_kill() {
 	held capture-seized stop
 	local all
 	all=$(pgrep -P "$WATCH_PID" | tr '\n' ' ')
+	# Stopped first: none of them is to see another one die.
 	# shellcheck disable=SC2086 # a list
+	kill -STOP "$WATCH_PID" $all
+	# shellcheck disable=SC2086
 	kill -KILL "$WATCH_PID" $all
 	wait "$WATCH_PID" || true
 	wait_until 5 is_stopped "$CG_PID"
