@@ -286,7 +286,8 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 		measure_end(t);
 		t->record.verdict = verdict;
 	}
-	if (verdict != VERDICT_LEASE)
+	t->leased = verdict == VERDICT_LEASE;
+	if (!t->leased)
 		limits |= LEDGER_BIT(LEDGER_LEASE);
 	left = ledger_undo(l, t->index, limits, &error);
 	if (verdict == VERDICT_KILL)

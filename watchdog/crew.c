@@ -206,7 +206,8 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 	r->keep = p->keep;
 	r->signal = SIGKILL;
 	r->kind = p->capture;
-	r->compress = p->compress;
+	r->compress =
+		COMPRESS_NONE; /* the writer has no other yet: told when the target is found */
 	r->swap = p->swap;
 }
 

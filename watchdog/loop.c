@@ -191,6 +191,8 @@ static void search(struct target *t)
 	t->history->count = 0;
 	t->record = (struct incident_record){0};
 	tell_found(t);
+	if (t->config->policy.compress != COMPRESS_NONE)
+		tell_degraded(t, "compress = zstd", -ENOTSUP, "its cores are written uncompressed");
 	watch_step(t, &appeared);
 	watch_look(t);
 	if (t->open)
@@ -251,6 +253,39 @@ static void watch_node(struct watch *w)
 		watch_step(&w->target[i], &event);
 }
 
+/* What should not be in force for a target in its present state; its engine has let go of it. */
+static uint32_t stale_kinds(const struct target *t)
+{
+	uint32_t kinds = LEDGER_BIT(LEDGER_FREEZE) | LEDGER_BIT(LEDGER_STOP);
+
+	if (engine_in_incident(&t->engine))
+		return 0; /* the engine repeats its release by itself */
+	if (!t->engine.shielded)
+		kinds |= LEDGER_SHIELDS;
+	if (!t->engine.braked)
+		kinds |= LEDGER_BIT(LEDGER_BRAKE);
+	if (t->engine.state == ENGINE_GONE || !t->leased)
+		kinds |= LEDGER_BIT(LEDGER_LEASE);
+	return kinds;
+}
+
+/*
+ * Undoes again what could not be undone when its target was left, disarmed or dropped by a reload:
+ * a limit of cgroup v1 cannot be lowered while more is used. Places of the ledger that have no
+ * target any more belong to a configuration that is gone.
+ */
+static void undo_leftovers(struct watch *w)
+{
+	for (uint32_t i = 0; i < CONFIG_TARGETS_MAX; i++) {
+		uint32_t kinds =
+			i < w->target_count ? stale_kinds(&w->target[i]) : LEDGER_EVERYTHING;
+
+		if (kinds && ledger_count(&w->ledger, i, kinds))
+			(void)ledger_undo(
+				&w->ledger, i, kinds, NULL); /* the next beat tries again */
+	}
+}
+
 static int on_beat(sd_event_source *source, uint64_t usec, void *user)
 {
 	struct watch *w = user;
@@ -258,6 +293,7 @@ static int on_beat(sd_event_source *source, uint64_t usec, void *user)
 	(void)usec;
 	watch_wake(w);
 	watch_node(w);
+	undo_leftovers(w);
 	(void)sd_event_source_set_time(source, (w->now_ns + WATCH_BEAT_NS) / NS_PER_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;

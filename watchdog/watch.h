@@ -51,8 +51,9 @@ struct target {
 	struct engine engine;
 	struct engine_means means;
 	struct cgroup cgroup;
-	bool open;  /* cgroup is */
-	pid_t only; /* the selector named one process: nobody else is stopped or captured */
+	bool open;   /* cgroup is */
+	bool leased; /* its verdict was to run on under the raised limit */
+	pid_t only;  /* the selector named one process: nobody else is stopped or captured */
 	uint64_t stat_due_ns;
 	uint64_t put_off_ns;	 /* since when its search is put off; 0: it is not */
 	uint64_t recorded_ns;	 /* of the newest history point */

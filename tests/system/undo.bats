@@ -189,3 +189,27 @@ normal_after_kill() {
 	wait_event target-gone
 	watch_stop
 }
+
+# bats test_tags=lane:host
+@test "a raised limit that cannot be lowered at a reload is lowered as soon as it can be" {
+	need_lane host
+	local log=$BATS_TEST_TMPDIR/log url
+	cg_new app 64M
+	watch_start app --set verdict=lease --set lease=64M
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	cg_spawn app bash -c 'exec "$@" > "$0"' "$log" \
+		"$LEAKER" --listen 127.0.0.1:0 --pattern touch --rate 200 --total 90M
+	wait_event captured
+	wait_until 20 grep -q 'total reached' "$log"
+	[ "$(cg_limit app)" -eq $((128 << 20)) ]
+	kill -HUP "$WATCH_PID"
+	wait_event config-reloaded
+	# More is used than the old limit allows: the kernel of v1 refuses it.
+	[ "$(cg_limit app)" -eq $((128 << 20)) ]
+	url=http://$(sed -n 's/.*listen=\([0-9.:]*\).*/\1/p' "$log" | head -1)
+	curl -fsS --max-time 10 "$url/stop?free=1" > /dev/null
+	limit_is_back() { [ "$(cg_limit app)" -eq $LIMIT ]; }
+	wait_until 5 limit_is_back
+	is_running "$CG_PID"
+	watch_stop
+}
