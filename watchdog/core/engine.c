@@ -341,6 +341,17 @@ static void cut_short(struct step *s)
 	end_incident(s, /* abort= */ true);
 }
 
+/* COPIED or FAILED: on to the next process, or out. */
+static void capture_ended(struct step *s)
+{
+	if (s->event->kind == ENGINE_EVENT_COPIED)
+		s->e->captured = true;
+	if (s->event->more)
+		capture(s);
+	else
+		end_incident(s, /* abort= */ false);
+}
+
 static void in_holding(struct step *s)
 {
 	switch (s->event->kind) {
@@ -366,17 +377,8 @@ static void in_holding(struct step *s)
 		report(s, ENGINE_REPORT_HELD);
 		break;
 	case ENGINE_EVENT_COPIED: /* a capture so small that SEIZED was overtaken */
-		s->e->captured = true;
-		if (s->event->more)
-			capture(s);
-		else
-			end_incident(s, /* abort= */ false);
-		break;
 	case ENGINE_EVENT_FAILED:
-		if (s->event->more)
-			capture(s);
-		else
-			end_incident(s, /* abort= */ false);
+		capture_ended(s);
 		break;
 	case ENGINE_EVENT_TICK:
 		report(s, ENGINE_REPORT_OVERDUE);
@@ -406,17 +408,8 @@ static void in_capturing(struct step *s)
 			kick(s); /* a process that is not being captured waits at the limit */
 		break;
 	case ENGINE_EVENT_COPIED:
-		s->e->captured = true;
-		if (s->event->more)
-			capture(s);
-		else
-			end_incident(s, /* abort= */ false);
-		break;
 	case ENGINE_EVENT_FAILED:
-		if (s->event->more)
-			capture(s);
-		else
-			end_incident(s, /* abort= */ false);
+		capture_ended(s);
 		break;
 	case ENGINE_EVENT_TICK:
 		report(s, ENGINE_REPORT_OVERDUE);

@@ -119,15 +119,6 @@ static const struct cgroup_ops *ops_of(int fd)
 	return NULL;
 }
 
-/* Inode and device of our own cgroup in the hierarchy of ops; false where it cannot be seen. */
-static bool own_cgroup(const struct cgroup_ops *ops, struct stat *ret)
-{
-	char dir[TARGET_PATH_MAX];
-	const char *controller = ops->shields_processes ? NULL : "memory";
-
-	return cgroup_dir_of(getpid(), controller, dir, sizeof(dir)) == 0 && stat(dir, ret) == 0;
-}
-
 /* Whether the cgroup at dir_fd is our own or an ancestor of it: walk up from ours. */
 static bool contains_us(const struct cgroup_ops *ops, int dir_fd)
 {
@@ -137,8 +128,7 @@ static bool contains_us(const struct cgroup_ops *ops, int dir_fd)
 	struct stat own;
 	_cleanup_close_ int at = -1;
 
-	if (fstat(dir_fd, &want) != 0 || !own_cgroup(ops, &own) || own.st_dev != want.st_dev ||
-		cgroup_dir_of(getpid(), controller, dir, sizeof(dir)) != 0)
+	if (fstat(dir_fd, &want) != 0 || cgroup_dir_of(getpid(), controller, dir, sizeof(dir)) != 0)
 		return false;
 	at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (int depth = 0; at >= 0 && depth < 64; depth++) {
