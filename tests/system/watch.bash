@@ -114,8 +114,11 @@ core_is_whole() {
 	"$CORECHECK" "$1" --min-filled "$2"
 }
 
+none_of_ours() {
+	! pgrep -f -- "--runtime-dir $RUNTIME" > /dev/null
+}
+
 watch_teardown() {
-	local pid
 	if [ -n "$WATCH_PID" ]; then
 		kill -KILL "$WATCH_PID" 2> /dev/null || true
 		wait "$WATCH_PID" 2> /dev/null || true
@@ -125,6 +128,10 @@ watch_teardown() {
 		tail -20 "$EVENTS" >&2
 	fi
 	cg_rm_all
+	# A capturer that outlives its watchdog finishes its bundle: not into the next test's directory.
+	if ! wait_until 20 none_of_ours; then
+		pkill -KILL -f -- "--runtime-dir $RUNTIME" || true
+	fi
 	rm -rf "$DUMPS" "$RUNTIME" "$EVENTS"
 }
 
