@@ -130,7 +130,8 @@ $(BUILD)/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 		-O2 -g -Wall -Werror -Ibpf -I. -c -o $@ $<
 $(BUILD)/gen/%.skel.h: $(BUILD)/gen/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
-.SECONDARY: $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/gen/%.bpf.o)
+# Named here, or make takes both for intermediate files and removes them after a first build.
+.SECONDARY: $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/gen/%.bpf.o) $(SKELETONS)
 
 # --- tests -------------------------------------------------------------------------------------
 # Test programs link everything but main.o; test_leaker_* link the leaker's objects instead.
