@@ -398,6 +398,7 @@ bool act_perform(
 		return false;
 	case ENGINE_ACTION_HOLD:
 		r = do_hold(t, action->method);
+		t->hold_error = r;
 		ret_outcome->kind = ENGINE_EVENT_HELD;
 		ret_outcome->ok = r == 0;
 		return true;

@@ -5,7 +5,8 @@
  * Opens each target as watch would, measures the same means, and prints the guarantee with the
  * first thing that keeps it from being higher and how to mend that; where it would arm and trip;
  * whether the dump directory has room for a core as large as the limit. Touches nothing: no process
- * of a target is stopped, no file written.
+ * of a target is stopped, no file written. A pressure trigger is made and let go of, as only the
+ * kernel knows whether it allows one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 #include <sys/statvfs.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "base/str.h"
 #include "cmd.h"
 #include "event.h"
@@ -55,6 +57,38 @@ static uint64_t room(const char *directory)
 	return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
+/* How many ms of waiting in how many call for a look. */
+static unsigned int ms(uint32_t us)
+{
+	return us / 1000U;
+}
+
+static const char *refusal(const struct psi_trigger *p)
+{
+	return p->error < 0 ? strerror(-p->error) : ""; // NOLINT(concurrency-mt-unsafe): one thread
+}
+
+static void print_pressure(const struct psi_trigger *p)
+{
+	switch (p->source) {
+	case PSI_TARGET:
+		(void)printf("  pressure   its own calls for a look: %u ms of waiting in %u ms\n",
+			ms(PSI_STALL_US), ms(p->window_us));
+		break;
+	case PSI_MACHINE:
+		(void)printf(
+			"  pressure   the machine's calls for a look: %u ms of waiting in %u ms "
+			"(its own: %s)\n",
+			ms(PSI_STALL_US), ms(p->window_us), refusal(p));
+		break;
+	case PSI_NONE:
+	case PSI_SOURCE_COUNT:
+		(void)printf(
+			"  pressure   calls for no look, it is polled alone: %s\n", refusal(p));
+		break;
+	}
+}
+
 static void print_json(const struct target *t, bool found)
 {
 	const struct thresholds *th = &t->engine.thresholds;
@@ -79,6 +113,11 @@ static void print_json(const struct target *t, bool found)
 				",\"trip_bytes\":%" PRIu64,
 				t->engine.last.limit_bytes, th->arm_bytes, th->trip_bytes);
 		(void)str_addf(&s, ",\"used_bytes\":%" PRIu64, sample_used(&t->engine.last));
+		(void)str_addf(&s,
+			",\"pressure\":\"%s\",\"pressure_window_ms\":%u,"
+			"\"pressure_refusal\":\"%s\"",
+			psi_source_name(t->pressure.source), ms(t->pressure.window_us),
+			refusal(&t->pressure));
 	}
 	(void)str_add(&s, ",\"directory\":\"");
 	(void)str_add_json(&s, t->config->directory, strlen(t->config->directory));
@@ -111,6 +150,7 @@ static void print_text(const struct target *t, bool found)
 			MIB(s->limit_bytes), s->level ? "of a parent" : "its own",
 			MIB(sample_used(s)), MIB(t->engine.thresholds.arm_bytes),
 			MIB(t->engine.thresholds.trip_bytes));
+	print_pressure(&t->pressure);
 	(void)printf("  directory  %s, %" PRIu64 " MiB free%s\n", t->config->directory,
 		MIB(free_bytes),
 		s->limit_bytes != SIZE_UNLIMITED &&
@@ -132,6 +172,8 @@ static enum exit_code check_target(struct watch *w, uint32_t i, bool json)
 	found = target_find(t);
 	if (found && cgroup_sample(&t->cgroup, w->now_ns, 0, &t->engine.last) != 0)
 		found = false;
+	if (found)
+		psi_open(cgroup_pressure_dir(&t->cgroup), PSI_MACHINE_PATH, &t->pressure);
 	if (json)
 		print_json(t, found);
 	else
@@ -140,6 +182,8 @@ static enum exit_code check_target(struct watch *w, uint32_t i, bool json)
 		code = EXIT_CODE_NO_TARGET;
 	else if (t->guarantee.guarantee == GUARANTEE_OBSERVE)
 		code = EXIT_CODE_PERMISSION;
+	if (found)
+		cleanup_close(&t->pressure.fd);
 	target_close(t);
 	return code;
 }

@@ -190,6 +190,7 @@ static void search(struct target *t)
 	t->engine.means = t->means;
 	t->history->count = 0;
 	t->record = (struct incident_record){0};
+	pressure_start(t);
 	tell_found(t);
 	if (t->config->policy.compress != COMPRESS_NONE)
 		tell_degraded(t, "compress = zstd", -ENOTSUP, "its cores are written uncompressed");

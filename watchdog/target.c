@@ -133,6 +133,7 @@ static void drop_notices(struct target *t)
 void target_close(struct target *t)
 {
 	drop_notices(t);
+	pressure_stop(t);
 	if (t->open)
 		cgroup_close(&t->cgroup);
 	t->open = false;

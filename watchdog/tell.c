@@ -45,6 +45,27 @@ static void figures(struct event_message *m, const struct engine *e)
 	event_field_u64(m, EVENT_FIELD_PSI_FULL_BP, e->last.psi_full_bp);
 }
 
+/* Positive returns of the adapters have no errno; they are told in words. */
+static const char *error_text(int error)
+{
+	switch (error) {
+	case CGROUP_GONE:
+		return "it is gone";
+	case CGROUP_NOT_A_CGROUP:
+		return "it is not a directory of a mounted cgroup file system";
+	case CGROUP_NO_MEMORY:
+		return "the memory controller is not enabled there";
+	case CGROUP_OURS:
+		return "oomsnap runs in it itself";
+	case CGROUP_UNSUPPORTED:
+		return "this cgroup version or kernel has no such means";
+	case CGROUP_BAD_VALUE:
+		return "a file there holds what the kernel would not write";
+	default:
+		return error < 0 ? strerror(-error) : "unknown"; // NOLINT(concurrency-mt-unsafe)
+	}
+}
+
 void tell_started(const struct watch *w)
 {
 	struct event_message *m = event_begin(EVENT_STARTED, NULL);
@@ -70,10 +91,22 @@ void tell_stopping(const struct watch *w)
 
 void tell_found(const struct target *t)
 {
+	const struct psi_trigger *p = &t->pressure;
+	const char *path = t->cgroup.level[0].path;
+	const char *version = cgroup_version_name(&t->cgroup);
 	struct event_message *m = begin(EVENT_TARGET_FOUND, t);
 
-	event_send(m, "watching %s (cgroup %s)", t->cgroup.level[0].path,
-		cgroup_version_name(&t->cgroup));
+	event_field_str(m, EVENT_FIELD_PRESSURE, psi_source_name(p->source));
+	if (p->source == PSI_TARGET) {
+		event_send(m, "watching %s (cgroup %s); its memory pressure calls for a look", path,
+			version);
+		return;
+	}
+	event_field_u64(m, EVENT_FIELD_ERRNO, (uint64_t)-p->error);
+	event_send(m, "watching %s (cgroup %s); %s calls for a look (%s)", path, version,
+		p->source == PSI_MACHINE ? "the machine's memory pressure, not its own,"
+					 : "no memory pressure",
+		error_text(p->error));
 }
 
 void tell_gone(const struct target *t)
@@ -161,10 +194,27 @@ static void tell_lost(const struct target *t)
 
 	figures(m, &t->engine);
 	event_field_u64(m, EVENT_FIELD_OOM_KILLS, t->engine.last.oom_kills);
+	event_field_str(m, EVENT_FIELD_GUARANTEE, guarantee_name(t->guarantee.guarantee));
+	if (t->record.trip_ns)
+		event_field_bytes(
+			m, EVENT_FIELD_HEADROOM_TRIP_BYTES, t->record.headroom_trip_bytes);
 	event_send(m, "the kernel OOM-killed a process of the target %s",
 		captured				 ? "after its capture was complete"
 			: engine_in_incident(&t->engine) ? "while it was being captured"
 							 : "before a capture could begin");
+}
+
+static void tell_limit(struct event_message *m, uint64_t old_bytes, uint64_t new_bytes)
+{
+	event_field_bytes(m, EVENT_FIELD_OLD_LIMIT_BYTES, old_bytes);
+	event_field_bytes(m, EVENT_FIELD_LIMIT_BYTES, new_bytes);
+	if (new_bytes == SIZE_UNLIMITED)
+		event_send(m, "no limit is in effect any more");
+	else if (old_bytes == SIZE_UNLIMITED)
+		event_send(m, "a limit is in effect now: %" PRIu64 " MiB", MIB(new_bytes));
+	else
+		event_send(m, "the effective limit is %" PRIu64 " MiB now, after %" PRIu64 " MiB",
+			MIB(new_bytes), MIB(old_bytes));
 }
 
 void tell_report(const struct target *t, const struct engine_action *action)
@@ -176,6 +226,7 @@ void tell_report(const struct target *t, const struct engine_action *action)
 		m = begin(EVENT_ARMED, t);
 		figures(m, &t->engine);
 		event_field_bytes(m, EVENT_FIELD_ARM_BYTES, t->engine.thresholds.arm_bytes);
+		event_field_bytes(m, EVENT_FIELD_TRIP_BYTES, t->engine.thresholds.trip_bytes);
 		event_field_str(m, EVENT_FIELD_SHIELD, t->record.shielded ? "on" : "off");
 		event_send(m, "used %" PRIu64 " MiB of %" PRIu64 " MiB: armed",
 			MIB(sample_used(&t->engine.last)), MIB(t->engine.last.limit_bytes));
@@ -191,9 +242,11 @@ void tell_report(const struct target *t, const struct engine_action *action)
 		break;
 	case ENGINE_REPORT_HOLD_FAILED:
 		m = begin(EVENT_HOLD_FAILED, t);
+		event_field_u64(m, EVENT_FIELD_INCIDENT, t->record.incident);
+		event_field_str(m, EVENT_FIELD_WHY, error_text(t->hold_error));
 		event_field_str(m, EVENT_FIELD_HOLD, hold_method_name(t->record.hold));
-		event_send(m, "the target could not be stopped by %s; trying the next way",
-			hold_method_name(t->record.hold));
+		event_send(m, "the target could not be stopped by %s (%s); trying the next way",
+			hold_method_name(t->record.hold), error_text(t->hold_error));
 		break;
 	case ENGINE_REPORT_HELD:
 		tell_held(t);
@@ -212,13 +265,12 @@ void tell_report(const struct target *t, const struct engine_action *action)
 		break;
 	case ENGINE_REPORT_LIMIT_CHANGED:
 		m = begin(EVENT_LIMIT_CHANGED, t);
-		event_field_bytes(m, EVENT_FIELD_LIMIT_BYTES, t->engine.last.limit_bytes);
-		event_send(m, "the effective limit is %" PRIu64 " MiB now",
-			MIB(t->engine.last.limit_bytes));
+		tell_limit(m, action->bytes, t->engine.last.limit_bytes);
 		break;
 	case ENGINE_REPORT_OVERDUE:
 		m = begin(EVENT_HOLD_FAILED, t);
 		event_field_u64(m, EVENT_FIELD_INCIDENT, t->record.incident);
+		event_field_str(m, EVENT_FIELD_WHY, "hold or capture passed its deadline");
 		event_send(m, "the capture passed its deadline: the target is released without it");
 		break;
 	case ENGINE_REPORT_UNDO_PENDING:
@@ -295,27 +347,6 @@ void tell_capture_failed(const struct target *t, pid_t pid, const char *why)
 	event_send(m, "nothing was captured: %s", why);
 }
 
-/* Positive returns of the adapters have no errno; they are told in words. */
-static const char *error_text(int error)
-{
-	switch (error) {
-	case CGROUP_GONE:
-		return "it is gone";
-	case CGROUP_NOT_A_CGROUP:
-		return "it is not a directory of a mounted cgroup file system";
-	case CGROUP_NO_MEMORY:
-		return "the memory controller is not enabled there";
-	case CGROUP_OURS:
-		return "oomsnap runs in it itself";
-	case CGROUP_UNSUPPORTED:
-		return "this cgroup version or kernel has no such means";
-	case CGROUP_BAD_VALUE:
-		return "a file there holds what the kernel would not write";
-	default:
-		return error < 0 ? strerror(-error) : "unknown"; // NOLINT(concurrency-mt-unsafe)
-	}
-}
-
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend)
 {
 	struct event_message *m = t ? begin(EVENT_DEGRADED, t) : event_begin(EVENT_DEGRADED, NULL);
@@ -323,6 +354,7 @@ void tell_degraded(const struct target *t, const char *object, int error, const 
 	event_field_str(m, EVENT_FIELD_OBJECT, object);
 	if (error < 0)
 		event_field_u64(m, EVENT_FIELD_ERRNO, (uint64_t)-error);
+	event_field_str(m, EVENT_FIELD_WHY, error_text(error));
 	event_send(m, "%s: %s; %s", object, error_text(error), mend);
 }
 
@@ -384,6 +416,7 @@ void tell_reload(const struct watch *w, const char *problem)
 
 	event_field_str(m, EVENT_FIELD_CONFIG_FILE, w->config->path[0] ? w->config->path : NULL);
 	event_field_str(m, EVENT_FIELD_WHY, problem);
+	event_field_u64(m, EVENT_FIELD_TARGETS, w->target_count);
 	if (problem)
 		event_send(m, "%s (the old configuration stays in force)", problem);
 	else

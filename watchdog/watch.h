@@ -19,6 +19,7 @@
 #include "core/rank.h"
 #include "os/cgroup.h"
 #include "os/ledger.h"
+#include "os/psi.h"
 
 #define WATCH_CREW_MAX LEDGER_CAPTURERS_MAX
 #define WATCH_NOTICES_MAX 3    /* arm, trip, out of memory: of the level that limits */
@@ -59,6 +60,7 @@ struct target {
 	uint64_t recorded_ns;	 /* of the newest history point */
 	struct history *history; /* in shared memory */
 	struct guarantee_answer guarantee;
+	int hold_error;		       /* of the newest try to stop it */
 	struct incident_record record; /* of the running incident, or the last one */
 	char found_path[TARGET_PATH_MAX];
 
@@ -72,7 +74,9 @@ struct target {
 	sd_event_source *timer; /* the engine's */
 	sd_event_source *notice[WATCH_NOTICES_MAX];
 	struct command command[WATCH_COMMANDS];
-	uint64_t notice_limit; /* limit for which the notices are registered; 0: none */
+	sd_event_source *pressure_source;
+	struct psi_trigger pressure; /* what it is; fd is the source's, and -1 here */
+	uint64_t notice_limit;	     /* limit for which the notices are registered; 0: none */
 };
 
 /* A capturer process. */
@@ -152,6 +156,12 @@ void target_close(struct target *t);
 
 /* Registers kernel notices for the present limit, where the version has them. */
 void target_register_notices(struct target *t);
+
+/* --- pressure.c ---------------------------------------------------------------------------- */
+
+/* Has the kernel's memory pressure call for looks, as far as it allows; t->pressure says how. */
+void pressure_start(struct target *t);
+void pressure_stop(struct target *t);
 
 /* --- act.c --------------------------------------------------------------------------------- */
 

@@ -34,7 +34,9 @@
 	X(CAPTURE_SYNC, "capture-sync")		/* capturer: before fsync and rename */           \
 	X(RELEASE_BEFORE, "release-before")	/* watchdog: verdict known, still held */         \
 	X(RELEASE_MID, "release-mid")		/* watchdog: part of the ledger undone */         \
-	X(RELEASED, "released")			/* watchdog: ledger empty */
+	X(RELEASED, "released")			/* watchdog: ledger empty */                      \
+	X(PRESSURE, "pressure")			/* watchdog: a pressure trigger calls */          \
+	X(PRESSURE_END, "pressure-end")		/* watchdog: the trigger is no longer there */
 
 enum fault_id {
 #define X(id, name) FAULT_##id,

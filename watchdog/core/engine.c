@@ -68,6 +68,15 @@ static void report(struct step *s, enum engine_report what)
 	a->reason = s->e->reason;
 }
 
+static void report_old_limit(struct step *s, uint64_t old_bytes)
+{
+	struct engine_action *a = add(s, ENGINE_ACTION_REPORT);
+
+	a->report = ENGINE_REPORT_LIMIT_CHANGED;
+	a->reason = s->e->reason;
+	a->bytes = old_bytes;
+}
+
 static void timer(struct step *s, uint64_t until_ns)
 {
 	add(s, ENGINE_ACTION_TIMER)->until_ns = until_ns;
@@ -236,7 +245,7 @@ static void observe(struct step *s)
 		if (now->oom_events > e->last.oom_events && now->oom_kills == e->last.oom_kills)
 			report(s, ENGINE_REPORT_AT_LIMIT);
 		if (now->limit_bytes != e->limit_bytes && !engine_in_incident(e))
-			report(s, ENGINE_REPORT_LIMIT_CHANGED);
+			report_old_limit(s, e->limit_bytes);
 	}
 	if (!engine_in_incident(e))
 		e->limit_bytes = now->limit_bytes;

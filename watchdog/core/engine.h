@@ -94,7 +94,7 @@ struct engine_action {
 	enum verdict verdict;
 	enum trip_reason reason; /* STATE into HOLDING, REPORT of TRIPPED */
 	enum engine_report report;
-	uint64_t bytes;
+	uint64_t bytes; /* LEASE; REPORT of LIMIT_CHANGED: the limit before */
 	uint64_t until_ns;
 };
 

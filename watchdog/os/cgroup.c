@@ -9,7 +9,9 @@
  * limits change at run time (in-place resize, systemd reload), and with one container per pod the
  * pod's limit is the one that kills (KERNEL 14).
  *
- * Never mounts anything, and never changes a level that we run below ourselves.
+ * Never mounts anything, never changes a level that we run below ourselves, and never changes what
+ * is seen through /proc/PID/root: the path is under the target's control, and after that process
+ * has ended its number may lead into somebody else's tree, where an undo would do harm (KERNEL 17).
  */
 #include "os/cgroup.h"
 
@@ -77,11 +79,32 @@ const char *cgroup_version_name(const struct cgroup *cg)
 	return cg->ops->version;
 }
 
+/* The ops for the file system that fd lies on; NULL where it is no cgroup file system. */
+static const struct cgroup_ops *ops_of(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return NULL;
+	if (fs.f_type == CGROUP2_SUPER_MAGIC)
+		return &cgroup_v2_ops;
+	if (fs.f_type == CGROUP_SUPER_MAGIC)
+		return &cgroup_v1_ops;
+	return NULL;
+}
+
+/*
+ * A file of a cgroup. In a view the target may have mounted something else over it: a limit that it
+ * made up, or a list of processes that are not its own, which is -EXDEV.
+ */
 static int open_file(int dir_fd, const char *name)
 {
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	_cleanup_close_ int fd =
+		openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return ops_of(fd) ? take_fd(&fd) : -EXDEV;
 }
 
 /* Opens the files of a level whose dir_fd is set. 0, CGROUP_GONE where the limit file is missing.
@@ -103,20 +126,6 @@ static int level_open_files(const struct cgroup_ops *ops, struct cgroup_level *l
 	if (ops->pressure_file)
 		level->pressure_fd = open_file(level->dir_fd, ops->pressure_file);
 	return 0;
-}
-
-/* The ops for the file system that fd lies on; NULL where it is no cgroup file system. */
-static const struct cgroup_ops *ops_of(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) != 0)
-		return NULL;
-	if (fs.f_type == CGROUP2_SUPER_MAGIC)
-		return &cgroup_v2_ops;
-	if (fs.f_type == CGROUP_SUPER_MAGIC)
-		return &cgroup_v1_ops;
-	return NULL;
 }
 
 /* Whether the cgroup at dir_fd is our own or an ancestor of it: walk up from ours. */
@@ -187,6 +196,7 @@ int cgroup_open(const char *dir, struct cgroup *ret)
 		return -ENAMETOOLONG;
 	for (size_t n = strlen(own->path); n > 1 && own->path[n - 1] == '/'; n--)
 		own->path[n - 1] = '\0';
+	ret->view = str_has_prefix(own->path, "/proc/");
 	own->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 	if (own->dir_fd < 0)
 		return errno == ENOTDIR ? CGROUP_NOT_A_CGROUP : cgroup_error(-errno);
@@ -497,6 +507,8 @@ int cgroup_plan_shield(
 	*ret_count = 0;
 	if (level >= cg->levels || cg->level[level].ours)
 		return CGROUP_OURS;
+	if (cg->view)
+		return CGROUP_UNSUPPORTED;
 	return cg->ops->plan_shield(&cg->level[level], changes, ret_count);
 }
 
@@ -504,7 +516,7 @@ int cgroup_plan_lease(const struct cgroup *cg, uint32_t level, uint64_t bytes,
 	struct cgroup_change *changes, uint32_t *ret_count)
 {
 	*ret_count = 0;
-	if (level >= cg->levels)
+	if (level >= cg->levels || cg->view)
 		return CGROUP_UNSUPPORTED;
 	return cg->ops->plan_lease(&cg->level[level], bytes, changes, ret_count);
 }
@@ -512,11 +524,17 @@ int cgroup_plan_lease(const struct cgroup *cg, uint32_t level, uint64_t bytes,
 int cgroup_plan_brake(
 	const struct cgroup *cg, uint64_t bytes, struct cgroup_change *changes, uint32_t *ret_count)
 {
+	*ret_count = 0;
+	if (cg->view)
+		return CGROUP_UNSUPPORTED;
 	return cg->ops->plan_brake(&cg->level[0], bytes, changes, ret_count);
 }
 
 int cgroup_plan_freeze(const struct cgroup *cg, struct cgroup_change *changes, uint32_t *ret_count)
 {
+	*ret_count = 0;
+	if (cg->view)
+		return CGROUP_UNSUPPORTED;
 	return cg->ops->plan_freeze(cg, changes, ret_count);
 }
 
@@ -543,12 +561,17 @@ int cgroup_undo(const char *path, const char *old_value)
 
 int cgroup_kill(const struct cgroup *cg)
 {
-	return cg->ops->kill(&cg->level[0]);
+	return cg->view ? CGROUP_UNSUPPORTED : cg->ops->kill(&cg->level[0]);
 }
 
 int cgroup_notice(const struct cgroup *cg, uint32_t level, uint64_t bytes, int *ret_fd)
 {
 	return cg->ops->notice(&cg->level[level], bytes, ret_fd);
+}
+
+int cgroup_pressure_dir(const struct cgroup *cg)
+{
+	return cg->ops->pressure_file ? cg->level[0].dir_fd : -1;
 }
 
 static bool writable(const struct cgroup_level *level, const char *file)
@@ -558,7 +581,8 @@ static bool writable(const struct cgroup_level *level, const char *file)
 
 bool cgroup_can_shield(const struct cgroup *cg)
 {
-	return !cg->ops->shields_processes && writable(&cg->level[0], cg->ops->events_file);
+	return !cg->view && !cg->ops->shields_processes &&
+		writable(&cg->level[0], cg->ops->events_file);
 }
 
 bool cgroup_shields_processes(const struct cgroup *cg)
@@ -568,7 +592,7 @@ bool cgroup_shields_processes(const struct cgroup *cg)
 
 bool cgroup_can_brake(const struct cgroup *cg)
 {
-	return cg->ops->shields_processes && writable(&cg->level[0], "memory.high");
+	return !cg->view && cg->ops->shields_processes && writable(&cg->level[0], "memory.high");
 }
 
 bool cgroup_can_freeze(const struct cgroup *cg)

@@ -47,6 +47,7 @@ struct cgroup {
 	const struct cgroup_ops *ops;
 	uint64_t id;	 /* inode of the directory: the kernel's cgroup id */
 	uint32_t levels; /* 0 is the cgroup itself */
+	bool view;	 /* seen through /proc/PID/root: read, never changed (KERNEL 17) */
 	bool was_under_oom;
 	uint64_t under_oom_count;
 	struct cgroup_level level[CGROUP_LEVELS_MAX];
@@ -94,8 +95,8 @@ int cgroup_pids(const struct cgroup *cg, pid_t *pids, uint32_t max, uint32_t *re
 
 /*
  * Changes. Each stores up to max entries in the order in which they are to be applied (undone in
- * reverse) and their number in *ret_count. 0, CGROUP_UNSUPPORTED, CGROUP_GONE, -EACCES or -EROFS
- * where the file cannot be written, -errno.
+ * reverse) and their number in *ret_count. 0, CGROUP_UNSUPPORTED (also for every change to a view),
+ * CGROUP_GONE, -EACCES or -EROFS where the file cannot be written, -errno.
  */
 #define CGROUP_CHANGES_MAX 4
 /* v1: memory.oom_control = 1 at the given level. v2 shields by process: CGROUP_UNSUPPORTED. */
@@ -126,6 +127,12 @@ int cgroup_kill(const struct cgroup *cg);
  * on v2 and where cgroup.event_control cannot be written.
  */
 int cgroup_notice(const struct cgroup *cg, uint32_t level, uint64_t bytes, int *ret_fd);
+
+/*
+ * Directory in which memory.pressure takes a trigger (os/psi.h): of the cgroup itself, borrowed. -1
+ * where this version has none.
+ */
+int cgroup_pressure_dir(const struct cgroup *cg);
 
 /* Whether this version can shield by a cgroup file (v1), and whether that file may be written. */
 bool cgroup_can_shield(const struct cgroup *cg);

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the watchdog says, against what the catalog promises: every field that an entry of
+ * conf/oomsnap.catalog names (@OOMSNAP_X@) is one that its event is sent with. Each function of
+ * tell.c speaks once about a made-up target, in each of its forms, as JSON lines into a file, from
+ * which the fields of each event are collected.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "event.h"
+#include "os/cgroup_ops.h"
+#include "watch.h"
+
+#define CATALOG "conf/oomsnap.catalog"
+#define TEXT_MAX (1 << 18)
+
+/* Events that nobody sends yet; whoever does takes the line away. */
+static bool is_unsent(enum event_id id)
+{
+	return id == EVENT_RUNTIME_DIED;
+}
+
+static struct watch watch;
+static struct config config;
+static char said[TEXT_MAX]; /* JSON lines */
+static char catalog[TEXT_MAX];
+
+static void read_all(int fd, char *text)
+{
+	ssize_t n = pread(fd, text, TEXT_MAX - 1, 0);
+
+	assert_true(n > 0);
+	text[n] = '\0';
+}
+
+static void make_target(struct target *t, struct config_target *c)
+{
+	t->watch = &watch;
+	t->config = c;
+	(void)strcpy(c->name, "web");
+	c->selector.kind = SELECTOR_UNIT;
+	(void)strcpy(c->selector.value, "web.service");
+	t->open = true;
+	t->cgroup.ops = &cgroup_v2_ops;
+	t->cgroup.levels = 1;
+	(void)strcpy(t->cgroup.level[0].path, "/sys/fs/cgroup/web");
+	t->pressure.source = PSI_TARGET;
+	t->engine.last.limit_bytes = 64 << 20;
+	t->engine.last.current_bytes = 60 << 20;
+	t->engine.thresholds.arm_bytes = 48 << 20;
+	t->engine.thresholds.trip_bytes = 58 << 20;
+	t->guarantee.guarantee = GUARANTEE_BEST_EFFORT;
+	t->guarantee.why = "why";
+	t->guarantee.mend = "mend";
+	t->record.trip_ns = 1;
+	t->record.held_ns = 2;
+	t->record.released_ns = 3;
+	t->hold_error = -EPERM;
+}
+
+static void speak_of_the_target(struct target *t)
+{
+	struct engine_action action = {.kind = ENGINE_ACTION_REPORT, .bytes = 32 << 20};
+
+	tell_found(t);
+	t->pressure = (struct psi_trigger){.source = PSI_NONE, .error = -EPERM};
+	tell_found(t);
+	tell_guarantee(t);
+	for (int i = 0; i < ENGINE_REPORT_COUNT; i++) {
+		action.report = (enum engine_report)i;
+		tell_report(t, &action);
+	}
+	t->engine.captured = true; /* killed, and not lost */
+	action.report = ENGINE_REPORT_LOST;
+	tell_report(t, &action);
+	tell_capture_failed(t, 7, "no room");
+	tell_degraded(t, "memory.high", -EROFS, "mend it");
+	tell_degraded(NULL, "journal", CGROUP_UNSUPPORTED, "mend it");
+	tell_error(t, "cgroup files", -EIO, "they cannot be read");
+	tell_command(t, "on_arm", 7, 0);
+	tell_command(t, "on_arm", 7, -SIGKILL);
+	tell_gone(t);
+}
+
+static void speak_of_ourselves(void)
+{
+	struct crew_member m = {.watch = &watch, .target = &watch.target[0], .pid = 8};
+
+	tell_started(&watch);
+	(void)strcpy(m.record.target, "web");
+	(void)strcpy(m.result.path, "/var/lib/oomsnap/web");
+	(void)strcpy(m.result.core_path, "/var/lib/oomsnap/web/core");
+	(void)strcpy(m.result.comm, "web");
+	(void)strcpy(m.why, "space");
+	m.result.pid = 7;
+	m.result.skipped_bytes = 4096;
+	m.result.status = CAPTURE_OK;
+	tell_captured(&m);
+	m.result.status = CAPTURE_PARTIAL;
+	tell_captured(&m);
+	tell_crew_restarted(&m, "it crashed");
+	tell_guardian_restarted(&watch);
+	tell_recovered(2, 0);
+	tell_recovered(1, 1);
+	(void)strcpy(config.path, "/etc/oomsnap/oomsnap.ini");
+	tell_reload(&watch, NULL);
+	tell_reload(&watch, "/etc/oomsnap/oomsnap.ini:3: bad");
+	tell_stopping(&watch);
+}
+
+static int set_up(void **state)
+{
+	_cleanup_close_ int lines = memfd_create("events", MFD_CLOEXEC);
+	_cleanup_close_ int file = open(CATALOG, O_RDONLY | O_CLOEXEC);
+	static struct config_target targets[1];
+	struct event_options o = {.sink = EVENT_SINK_JSON, .fd = lines};
+	char dir[] = "/tmp/test_tell.XXXXXX";
+	int why;
+
+	(void)state;
+	assert_true(file >= 0); /* run from the top of the repository */
+	read_all(file, catalog);
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(ledger_open(dir, &watch.ledger, &why), 0);
+	watch.config = &config;
+	watch.target_count = 1;
+	make_target(&watch.target[0], &targets[0]);
+	assert_int_equal(event_open(&o), 0);
+	speak_of_the_target(&watch.target[0]);
+	speak_of_ourselves();
+	event_close();
+	read_all(lines, said);
+	ledger_close(&watch.ledger);
+	assert_int_equal(rmdir(dir), 0);
+	return 0;
+}
+
+/* Whether some line of that event holds "NAME": with something in it. */
+static bool was_sent(enum event_id id, const char *name)
+{
+	char event[96];
+	char field[96];
+
+	(void)snprintf(event, sizeof(event), "\"OOMSNAP_EVENT\":\"%s\"", event_name(id));
+	(void)snprintf(field, sizeof(field), "\"%s\":", name);
+	for (const char *line = said; *line;) {
+		const char *end = strchr(line, '\n');
+		const char *is_event = strstr(line, event);
+		const char *has = strstr(line, field);
+
+		assert_non_null(end);
+		if (is_event && is_event < end && has && has < end)
+			return true;
+		line = end + 1;
+	}
+	return false;
+}
+
+static void test_every_event_is_sent(void **state)
+{
+	(void)state;
+	for (int i = 0; i < EVENT_COUNT; i++) {
+		bool sent = was_sent((enum event_id)i, "MESSAGE");
+
+		if (sent == is_unsent((enum event_id)i))
+			fail_msg("%s is %s", event_name((enum event_id)i),
+				sent ? "sent: take it off is_unsent()" : "not sent");
+	}
+}
+
+/* The fields that the entry of an event names; returns how many. */
+static int check_entry(enum event_id id)
+{
+	char head[64];
+	const char *at;
+	const char *end;
+	int count = 0;
+
+	(void)snprintf(head, sizeof(head), "\n-- %s\n", event_message_id(id));
+	at = strstr(catalog, head);
+	assert_non_null(at);
+	at += strlen(head);
+	end = strstr(at, "\n-- ");
+	if (!end)
+		end = at + strlen(at);
+	while ((at = strchr(at, '@')) != NULL && at < end) {
+		const char *close = strchr(at + 1, '@');
+		char name[64];
+
+		assert_non_null(close);
+		assert_true(close < end && close - at - 1 < (ptrdiff_t)sizeof(name));
+		memcpy(name, at + 1, (size_t)(close - at - 1));
+		name[close - at - 1] = '\0';
+		if (!is_unsent(id) && !was_sent(id, name))
+			fail_msg(CATALOG ": %s names %s, which it is not sent with", event_name(id),
+				name);
+		at = close + 1;
+		count++;
+	}
+	return count;
+}
+
+static void test_the_catalog_names_what_is_sent(void **state)
+{
+	int count = 0;
+
+	(void)state;
+	for (int i = 0; i < EVENT_COUNT; i++)
+		count += check_entry((enum event_id)i);
+	assert_true(count > 30); /* or the catalog was not understood */
+}
+
+static void test_a_limit_that_changed_has_both(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(said, "\"OOMSNAP_OLD_LIMIT_BYTES\":33554432"));
+	assert_non_null(strstr(said, "the effective limit is 64 MiB now, after 32 MiB"));
+}
+
+/* The ways in which the kernel's pressure can fail to call are told with their errno. */
+static void test_which_pressure_is_told(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(said, "\"OOMSNAP_PRESSURE\":\"target\""));
+	assert_non_null(strstr(said, "\"OOMSNAP_PRESSURE\":\"none\",\"OOMSNAP_ERRNO\":1"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_event_is_sent),
+		cmocka_unit_test(test_the_catalog_names_what_is_sent),
+		cmocka_unit_test(test_a_limit_that_changed_has_both),
+		cmocka_unit_test(test_which_pressure_is_told),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}
