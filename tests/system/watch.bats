@@ -19,9 +19,12 @@ captures() {
 		core_is_whole "$core" "$min"
 		eu-readelf -h -l -n "$core" > "$BATS_TEST_TMPDIR/readelf"
 		grep -q PRSTATUS "$BATS_TEST_TMPDIR/readelf"
-		gdb -nx -batch -ex 'info threads' -ex bt "$LEAKER" "$core" \
-			> "$BATS_TEST_TMPDIR/gdb" 2> /dev/null
-		grep -q '^#0' "$BATS_TEST_TMPDIR/gdb"
+		# gdb costs seconds where it is emulated: the first of a row is enough there.
+		if [ "$OOMSNAP_LANE" = host ] || [ "$i" -eq 1 ]; then
+			gdb -nx -batch -ex 'info threads' -ex bt "$LEAKER" "$core" \
+				> "$BATS_TEST_TMPDIR/gdb" 2> /dev/null
+			grep -q '^#0' "$BATS_TEST_TMPDIR/gdb"
+		fi
 		wait_until 10 is_gone "$CG_PID"
 		rm -rf "$(dirname "$core")"
 	done
@@ -44,9 +47,7 @@ captures() {
 	captures 128M max $((96 << 20))
 }
 
-# bats test_tags=lane:host
 @test "one huge system call runs into the shield and is captured at the limit" {
-	need_lane host
 	local pattern
 	for pattern in populate read; do
 		cg_new "$pattern" 96M
@@ -86,15 +87,19 @@ captures() {
 	watch_stop
 }
 
-@test "each way of holding works alone" {
+@test "each way of holding works alone, also where the lower limit is the parent's" {
 	local method
 	for method in freeze stop ptrace; do
+		# Under a parent whose limit is the lower one, as a container under its pod.
 		cg_new "$method" 64M
-		watch_start "$method" --set hold="$method" --set verdict=kill
-		cg_spawn "$method" "$LEAKER" --pattern threads --threads 3 --rate 500
+		cg_new "$method/app" 512M
+		watch_start "$method/app" --set hold="$method" --set verdict=kill
+		[ "$(event_field guarantee LIMIT_BYTES)" -eq $((64 << 20)) ]
+		cg_spawn "$method/app" "$LEAKER" --pattern threads --threads 3 --rate 500
 		wait_event captured
+		[ "$(event_field tripped LIMIT_BYTES)" -eq $((64 << 20)) ]
 		core_is_whole "$(event_field captured CORE)" $((40 << 20))
-		[ "$(cg_oom_kill "$method")" -eq 0 ]
+		[ "$(cg_oom_kill "$method/app")" -eq 0 ]
 		if [ "$method" != freeze ] || [ "$CG_VERSION" -eq 2 ]; then
 			[ "$(event_field held HOLD)" = "$method" ]
 		fi
@@ -103,16 +108,20 @@ captures() {
 	done
 }
 
-@test "the parent's lower limit is the one that counts" {
-	cg_new pod 64M
-	cg_new pod/app 512M
-	watch_start pod/app --set verdict=kill
-	[ "$(event_field guarantee LIMIT_BYTES)" -eq $((64 << 20)) ]
-	cg_spawn pod/app "$LEAKER" --pattern touch --rate 500
+@test "the processes live in a group below the target, as crun has it" {
+	cg_new app 64M
+	cg_new app/container
+	watch_start app
+	cg_spawn app/container "$LEAKER" --pattern touch --rate 500 --total 60M
 	wait_event captured
-	[ "$(event_field tripped LIMIT_BYTES)" -eq $((64 << 20)) ]
-	[ "$(cg_oom_kill pod/app)" -eq 0 ]
+	[ "$(event_field captured PID)" -eq "$CG_PID" ]
+	core_is_whole "$(event_field captured CORE)" $((48 << 20))
+	is_normal app "$CG_PID" $((64 << 20))
+	[ "$(cg_oom_kill app)" -eq 0 ]
 	watch_stop
+	# Named by its process: the limit is that of the group above.
+	"$OOMSNAP" check --pid "$CG_PID" > "$BATS_TEST_TMPDIR/check"
+	grep -q 'limit .*64 MiB (of a parent)' "$BATS_TEST_TMPDIR/check"
 }
 
 @test "a limit that changes while we watch is followed" {
@@ -121,6 +130,8 @@ captures() {
 	cg_spawn app "$LEAKER" --pattern touch --rate 20
 	cg_limit app 48M
 	wait_event limit-changed
+	[ "$(event_field limit-changed OLD_LIMIT_BYTES 1)" -eq $((256 << 20)) ]
+	[ "$(event_field limit-changed LIMIT_BYTES 1)" -eq $((48 << 20)) ]
 	wait_event captured
 	[ "$(event_field tripped LIMIT_BYTES)" -eq $((48 << 20)) ]
 	watch_stop
