@@ -108,6 +108,42 @@ static void test_keyed(void **state)
 	assert_int_equal(UINT64_MAX, v);
 }
 
+static void test_cache(void **state)
+{
+	static const struct memcg_cache_keys keys = {
+		"inactive_file", "active_file", "file_dirty", "file_writeback"};
+	static const struct {
+		const char *text;
+		uint64_t expected;
+	} cases[] = {
+		{"inactive_file 7\n", 7},
+		/* In use: stays used. */
+		{"inactive_file 7\nactive_file 100\nfile_dirty 0\nfile_writeback 0\n", 7},
+		/* A file written at full speed in a group of 64: seen on 6.18, for 15 ms. */
+		{"inactive_file 2\nactive_file 57\nfile_dirty 0\nfile_writeback 60\n", 59},
+		{"inactive_file 40\nactive_file 20\nfile_dirty 3\nfile_writeback 4\n", 47},
+		{"inactive_file 40\nactive_file 20\nfile_dirty 20\nfile_writeback 20\n", 60},
+		{"inactive_file 1\nactive_file 5\nfile_dirty 18446744073709551615\n"
+		 "file_writeback 18446744073709551615\n",
+			6},
+		{"inactive_file 18446744073709551615\nactive_file 5\nfile_dirty 5\n"
+		 "file_writeback 0\n",
+			UINT64_MAX},
+	};
+	uint64_t v = 42;
+
+	(void)state;
+	assert_false(parse_memcg_cache("active_file 5\n", 14, &keys, &v));
+	assert_int_equal(42, v);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *copy = exact(cases[i].text, strlen(cases[i].text));
+
+		assert_true(parse_memcg_cache(copy, strlen(cases[i].text), &keys, &v));
+		assert_int_equal(cases[i].expected, v);
+		free(copy);
+	}
+}
+
 static bool psi(const char *text, struct psi_averages *ret)
 {
 	char *copy = exact(text, strlen(text));
@@ -192,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_value),
 		cmocka_unit_test(test_keyed),
+		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_psi),
 		cmocka_unit_test(test_psi_refused),
 		cmocka_unit_test(test_pids),

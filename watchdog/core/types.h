@@ -24,8 +24,8 @@
 struct sample {
 	uint64_t now_ns;
 	uint64_t current_bytes;	      /* memory.current / memory.usage_in_bytes */
-	uint64_t inactive_file_bytes; /* of memory.stat; may be older than current_bytes, never
-					 newer */
+	uint64_t inactive_file_bytes; /* of memory.stat, with what is being written to disk; may be
+					 older than current_bytes, never newer */
 	uint64_t limit_bytes;	      /* SIZE_UNLIMITED where no level limits */
 	uint64_t oom_events;	      /* memory.events oom; v1: rising edges of under_oom seen */
 	uint64_t oom_kills;	      /* memory.events oom_kill, summed over the levels */

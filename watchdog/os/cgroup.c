@@ -241,14 +241,14 @@ static int read_fd_value(int fd, uint64_t *ret)
 	return parse_memcg_value(text, (size_t)n, ret) ? 0 : CGROUP_BAD_VALUE;
 }
 
-static int read_inactive(const struct cgroup *cg, const struct cgroup_level *level, uint64_t *ret)
+static int read_cache(const struct cgroup *cg, const struct cgroup_level *level, uint64_t *ret)
 {
 	char text[STAT_TEXT_MAX];
 	ssize_t n = fd_read_text(level->stat_fd, text, sizeof(text));
 
 	if (n < 0)
 		return cgroup_error((int)n);
-	return parse_keyed_u64(text, (size_t)n, cg->ops->stat_key, ret) ? 0 : CGROUP_BAD_VALUE;
+	return parse_memcg_cache(text, (size_t)n, &cg->ops->cache_keys, ret) ? 0 : CGROUP_BAD_VALUE;
 }
 
 static void read_pressure(const struct cgroup_level *level, struct sample *s)
@@ -279,9 +279,16 @@ static int sample_level(struct cgroup *cg, uint32_t i, uint64_t stat_from_bytes,
 		return r;
 	here.stat_fresh = here.current_bytes >= stat_from_bytes;
 	if (here.stat_fresh) {
-		r = read_inactive(cg, level, &inactive);
+		uint64_t after;
+
+		r = read_cache(cg, level, &inactive);
+		if (r == 0)
+			r = read_fd_value(level->current_fd, &after);
 		if (r != 0)
 			return r;
+		/* Cache that was dropped between the two files is in the first alone: no leak. */
+		if (after < here.current_bytes)
+			here.current_bytes = after;
 	}
 	here.inactive_file_bytes = inactive;
 	here.level = i;

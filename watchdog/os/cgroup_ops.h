@@ -6,14 +6,15 @@
 #define OOMSNAP_OS_CGROUP_OPS_H
 
 #include "os/cgroup.h"
+#include "parse/memcg.h"
 
 struct cgroup_ops {
 	const char *version;
 	const char *current_file;
 	const char *limit_file;
 	const char *events_file;
-	const char *pressure_file; /* NULL: none */
-	const char *stat_key;	   /* of memory.stat, descendants included */
+	const char *pressure_file;	    /* NULL: none */
+	struct memcg_cache_keys cache_keys; /* of memory.stat, descendants included */
 	bool shields_processes;
 	/* Counters of one level, added into *sample. 0, CGROUP_*, -errno. */
 	int (*events)(const struct cgroup_level *level, bool own, struct sample *sample);

@@ -73,6 +73,26 @@ bool parse_keyed_u64(const char *text, size_t len, const char *key, uint64_t *re
 	return false;
 }
 
+bool parse_memcg_cache(
+	const char *text, size_t len, const struct memcg_cache_keys *keys, uint64_t *ret)
+{
+	uint64_t inactive;
+	uint64_t active = 0;
+	uint64_t dirty = 0;
+	uint64_t writeback = 0;
+
+	if (!parse_keyed_u64(text, len, keys->inactive, &inactive))
+		return false;
+	(void)parse_keyed_u64(text, len, keys->active, &active); /* without it: none */
+	(void)parse_keyed_u64(text, len, keys->dirty, &dirty);
+	(void)parse_keyed_u64(text, len, keys->writeback, &writeback);
+	/* A page is dirty or under writeback or, for a moment, both: twice is bounded by active. */
+	if (dirty < active && writeback < active - dirty)
+		active = dirty + writeback;
+	*ret = inactive > UINT64_MAX - active ? UINT64_MAX : inactive + active;
+	return true;
+}
+
 /* "NN.NN" behind "avg10=" of the line that starts with kind. */
 static bool psi_line(const char *text, size_t len, const char *kind, uint32_t *ret_bp)
 {

@@ -27,6 +27,21 @@ bool parse_memcg_value(const char *text, size_t len, uint64_t *ret);
  */
 bool parse_keyed_u64(const char *text, size_t len, const char *key, uint64_t *ret);
 
+/*
+ * Page cache in a memory.stat that goes by itself: what is inactive, and what stands on the active
+ * list only because reclaim met it on its way to the disk (dirty or under writeback;
+ * shrink_folio_list in mm/vmscan.c). The four are keys, and all but the first may be missing in the
+ * text. False, *ret untouched, where the first is.
+ */
+struct memcg_cache_keys {
+	const char *inactive;
+	const char *active;
+	const char *dirty;
+	const char *writeback;
+};
+bool parse_memcg_cache(
+	const char *text, size_t len, const struct memcg_cache_keys *keys, uint64_t *ret);
+
 /* avg10 of the "some" and "full" lines of a pressure file, in basis points (100.00 -> 10000). */
 struct psi_averages {
 	uint32_t some_avg10_bp;
