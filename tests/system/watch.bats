@@ -62,6 +62,19 @@ captures() {
 	done
 }
 
+@test "the kernel's turn-taking does not hold up a stop: 64 threads on few processors" {
+	cg_new app 128M
+	watch_start app --set shield=off --set tripwire=off --set verdict=kill
+	cg_spawn app "$LEAKER" --pattern threads --threads 64 --rate max
+	wait_event held
+	# Before every thread was sent the signal, some 10 MiB more were gone by then.
+	[ "$(event_field held HEADROOM_HOLD_BYTES)" -ge $((8 << 20)) ]
+	wait_event captured
+	core_is_whole "$(event_field captured CORE)" $((96 << 20))
+	[ "$(cg_oom_kill app)" -eq 0 ]
+	watch_stop
+}
+
 @test "verdict resume: the process runs on, unharmed, with its old limit" {
 	cg_new app 64M
 	watch_start app

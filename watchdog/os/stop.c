@@ -14,10 +14,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fault.h"
+#include "os/proc.h"
 #include "os/process.h"
 
 #define SHIELDED_ADJ (-1000)
@@ -29,6 +31,28 @@ static void fail(struct stop_result *result, int error)
 {
 	result->failed++;
 	result->error = error;
+}
+
+static bool stop_thread(void *user, pid_t tid)
+{
+	const pid_t *pid = user;
+
+	(void)syscall(SYS_tgkill, *pid, tid, SIGSTOP); /* it may just have ended */
+	return true;
+}
+
+/*
+ * A stop begins when a thread takes the signal, and the kernel wakes one thread to take it: where
+ * 64 run on two processors, its turn may come 300 ms later, and all others allocate until then. So
+ * each thread is sent one as well: whichever runs takes it at once, and SIGCONT clears the rest
+ * (prepare_signal() in kernel/signal.c). The pidfd shows that it is still the same process.
+ */
+static void stop_threads(pid_t pid, int pidfd)
+{
+	_cleanup_close_ int proc = -1;
+
+	if (proc_open(pid, &proc) == 0 && process_signal(pidfd, 0) == 0)
+		(void)proc_tasks(proc, stop_thread, &pid); /* the process has its signal */
 }
 
 static void stop_one(pid_t pid, const struct procstat *stat, struct ledger *ledger, uint32_t target,
@@ -55,6 +79,7 @@ static void stop_one(pid_t pid, const struct procstat *stat, struct ledger *ledg
 	r = process_signal(fd, SIGSTOP);
 	if (r == 0) {
 		result->done++;
+		stop_threads(pid, fd);
 		return;
 	}
 	ledger_strike_process(ledger, LEDGER_STOP, pid);
