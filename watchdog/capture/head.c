@@ -45,6 +45,8 @@ static void put_thread_status(struct capture_plan *plan, struct note_sink *sink,
 		note.has_fp = false;
 		if (proc_where(plan->proc_fd, t->tid, &sp, &pc) == 0)
 			arch_set_where(&regs, sp, pc);
+	} else if (sink->buffer) {
+		(void)ptrace_blocked(t->tid, &note.blocked); /* none, where it is not known */
 	}
 	note_prstatus(sink, &plan->process, &note);
 }

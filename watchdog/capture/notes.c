@@ -95,6 +95,7 @@ void note_prstatus(struct note_sink *sink, const struct note_process *process,
 	memset(&s, 0, sizeof(s));
 	s.pr_info.si_signo = process->signal;
 	s.pr_cursig = (short)process->signal;
+	s.pr_sighold = thread->blocked;
 	s.pr_pid = thread->tid;
 	s.pr_ppid = process->ppid;
 	s.pr_pgrp = process->pgrp;

@@ -57,6 +57,7 @@ struct note_process {
 
 struct note_thread {
 	int32_t tid;
+	uint64_t blocked; /* signals: bit N-1 is signal N */
 	const elf_gregset_t *regs;
 	bool has_fp; /* a floating point note follows */
 };

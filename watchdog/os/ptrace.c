@@ -274,6 +274,16 @@ int ptrace_registers(pid_t tid, uint32_t type, void *buffer, size_t size, size_t
 	return 0;
 }
 
+int ptrace_blocked(pid_t tid, uint64_t *ret)
+{
+	uint64_t set;
+
+	if (ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(set), &set) < 0)
+		return errno == ESRCH ? PTRACE_GONE : -errno;
+	*ret = set;
+	return 0;
+}
+
 /* --- letting go ---------------------------------------------------------------------------- */
 
 /* True once nothing of ours is left on this thread. */

@@ -81,6 +81,9 @@ int ptrace_list(struct ptrace_set *set, int proc_fd);
  */
 int ptrace_registers(pid_t tid, uint32_t type, void *buffer, size_t size, size_t *ret_len);
 
+/* Signals that a stopped thread blocks: bit N-1 is signal N. 0, PTRACE_GONE or -errno. */
+int ptrace_blocked(pid_t tid, uint64_t *ret);
+
 /*
  * Lets every thread go: each continues, stays SIGSTOPped or frozen as it was, and gets the one
  * signal that it may have stopped with; ended ones are reaped, so that the process can be reaped by
