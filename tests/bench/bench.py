@@ -200,6 +200,13 @@ class Watchdog:
             if over and since == len(self.events):
                 return None
 
+    def settle(self, seconds):
+        """Reads on until nothing has come for so long."""
+        seen = -1
+        while self._alive and seen != len(self.events):
+            seen = len(self.events)
+            self._read(seconds)
+
     def stop(self):
         """SIGTERM; returns the exit status once it ended."""
         self.process.terminate()
