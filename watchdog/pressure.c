@@ -4,7 +4,7 @@
  * or on the machine's where that is not allowed (os/psi.c), as an sd-event source.
  *
  * It calls for a look and decides nothing: at most one event a window comes, and what it says is
- * old by then (KERNEL 16). What pressure there is, the look itself reads. The source is added when
+ * old by then. What pressure there is, the look itself reads. The source is added when
  * a target is found and goes with it; which one it is, is told then.
  *
  * EPOLLERR means that the trigger has ended: the cgroup is gone (the look says so), or PSI was

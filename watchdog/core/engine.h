@@ -138,7 +138,7 @@ struct engine {
 /*
  * With the shield of cgroup v1 tasks wait for memory inside the kernel, where no signal and no
  * ptrace reaches them. A raise of the limit by this much lets them return to user mode, where the
- * pending stop takes them before they allocate again (KERNEL 6: usage +0.25 MiB).
+ * pending stop takes them before they allocate again (measured: usage +0.25 MiB).
  */
 #define ENGINE_KICK_BYTES 2097152ULL
 #define ENGINE_KICKS_MAX 8U

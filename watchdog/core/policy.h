@@ -40,9 +40,9 @@ enum trip_reason policy_trips(const struct policy *policy, const struct threshol
  * thresholds, tripwire): then only the measured rate counts. Between POLICY_LOOK_MIN_NS
  * (POLICY_LOOK_SMALL_NS for limits up to POLICY_SMALL_LIMIT_BYTES) and POLICY_LOOK_MAX_NS.
  */
-#define POLICY_BURST_BYTES_S 4294967296ULL    /* one core touching memory at 3-4 GB/s: KERNEL 1 */
-#define POLICY_LOOK_MIN_NS 1000000ULL	      /* KERNEL 23 */
-#define POLICY_LOOK_SMALL_NS 500000ULL	      /* KERNEL 23 */
+#define POLICY_BURST_BYTES_S 4294967296ULL    /* one core touching memory at 3-4 GB/s, measured */
+#define POLICY_LOOK_MIN_NS 1000000ULL	      /* held 10 of 10 at full speed, 512 MiB */
+#define POLICY_LOOK_SMALL_NS 500000ULL	      /* the same at 128 MiB, 9 of 10 at 64 MiB */
 #define POLICY_SMALL_LIMIT_BYTES 134217728ULL /* 128 MiB */
 #define POLICY_LOOK_MAX_NS 1000000000ULL
 #define POLICY_LOOK_IDLE_MAX_NS 250000000ULL /* while the newest rate is not 0 */

@@ -7,11 +7,11 @@
  * container's own cgroup) and the host's tree are read by the same code. All files of all levels
  * are held open; a sample is a handful of preads. Each level's limit is read in every sample:
  * limits change at run time (in-place resize, systemd reload), and with one container per pod the
- * pod's limit is the one that kills (KERNEL 14).
+ * pod's limit is the one that kills.
  *
  * Never mounts anything, never changes a level that we run below ourselves, and never changes what
  * is seen through /proc/PID/root: the path is under the target's control, and after that process
- * has ended its number may lead into somebody else's tree, where an undo would do harm (KERNEL 17).
+ * has ended its number may lead into somebody else's tree, where an undo would do harm.
  */
 #include "os/cgroup.h"
 
@@ -360,7 +360,7 @@ int cgroup_dir_of(pid_t pid, const char *controller, char *dir, size_t size)
 	return cgroup_path_join(mount_point, root, path, dir, size) ? 0 : CGROUP_UNSUPPORTED;
 }
 
-/* The container's own view of its cgroup, through its root: reading only (KERNEL 17). */
+/* The container's own view of its cgroup, through its root: reading only. */
 static int dir_through_root(pid_t pid, char *dir, size_t size)
 {
 	static const char *const places[] = {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"};

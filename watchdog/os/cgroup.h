@@ -47,7 +47,7 @@ struct cgroup {
 	const struct cgroup_ops *ops;
 	uint64_t id;	 /* inode of the directory: the kernel's cgroup id */
 	uint32_t levels; /* 0 is the cgroup itself */
-	bool view;	 /* seen through /proc/PID/root: read, never changed (KERNEL 17) */
+	bool view;	 /* seen through /proc/PID/root: read, never changed */
 	bool was_under_oom;
 	uint64_t under_oom_count;
 	struct cgroup_level level[CGROUP_LEVELS_MAX];

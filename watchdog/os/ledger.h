@@ -25,7 +25,7 @@
 
 /*
  * Kinds, in the order in which they are undone: limits and memory.high go back while the target
- * still stands (KERNEL 7), then the shield, and what lets it run again comes last.
+ * still stands, then the shield, and what lets it run again comes last.
  */
 #define LEDGER_KINDS(X)                                                                     \
 	X(LEASE, "lease")   /* file: a raised limit */                                      \

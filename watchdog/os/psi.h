@@ -2,7 +2,7 @@
 /*
  * A pressure trigger of the kernel (Documentation/accounting/psi.rst): a descriptor on which poll()
  * reports EPOLLPRI when tasks have waited for memory for a share of a window. It calls for a look
- * and measures nothing: at most one event a window comes (KERNEL 16).
+ * and measures nothing: at most one event a window comes.
  */
 #ifndef OOMSNAP_OS_PSI_H
 #define OOMSNAP_OS_PSI_H
