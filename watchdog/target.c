@@ -22,6 +22,8 @@
 #include "os/unit.h"
 #include "watch.h"
 
+#define NOTICE_PAGES 128 /* THRESHOLDS_EVENTS_TARGET, mm/memcontrol-v1.c */
+
 /* Directory of the selected cgroup. 0, CGROUP_GONE while there is none, CGROUP_*, -errno. */
 static int resolve(struct target *t, char *dir, size_t size)
 {
@@ -168,6 +170,18 @@ static int add_notice(struct target *t, uint32_t i, uint64_t bytes)
 	return 0;
 }
 
+/*
+ * Whether a notice at the trip leaves half of the way to the limit. The kernel looks at its
+ * thresholds once in NOTICE_PAGES pages of each processor, and all of them may be allocating.
+ */
+static bool notice_in_time(const struct target *t)
+{
+	uint64_t late = (uint64_t)sysconf(_SC_NPROCESSORS_CONF) * NOTICE_PAGES *
+		(uint64_t)sysconf(_SC_PAGESIZE);
+
+	return late <= sub_floor(t->notice_limit, t->engine.thresholds.trip_bytes) / 2;
+}
+
 void target_register_notices(struct target *t)
 {
 	const struct thresholds *th = &t->engine.thresholds;
@@ -183,5 +197,5 @@ void target_register_notices(struct target *t)
 	for (uint32_t i = 0; i < WATCH_NOTICES_MAX; i++)
 		if (add_notice(t, i, bytes[i]) != 0)
 			return; /* not on v2, nor in a sidecar: polling alone */
-	t->engine.means.kernel_notice = true;
+	t->engine.means.kernel_notice = notice_in_time(t);
 }

@@ -80,12 +80,15 @@ uint64_t policy_next_look_ns(const struct thresholds *t, const struct sample *sa
 {
 	uint64_t least = sample->limit_bytes <= POLICY_SMALL_LIMIT_BYTES ? POLICY_LOOK_SMALL_NS
 									 : POLICY_LOOK_MIN_NS;
-	uint64_t most = rate_bytes_s ? POLICY_LOOK_IDLE_MAX_NS : POLICY_LOOK_MAX_NS;
+	bool armed = sample_used(sample) >= t->arm_bytes;
+	uint64_t most = armed  ? POLICY_LOOK_ARMED_MAX_NS
+		: rate_bytes_s ? POLICY_LOOK_IDLE_MAX_NS
+			       : POLICY_LOOK_MAX_NS;
 	uint64_t way = sub_floor(t->trip_bytes, sample_used(sample));
 	uint64_t wait = predict_eta_ns(way, rate_bytes_s) / 4;
 
-	/* Page cache can hold usage above the notice's threshold for good: then it never comes. */
-	if (!kernel_notice || sample->current_bytes >= t->arm_bytes)
+	/* Page cache can hold usage above the next notice's threshold for good: it never comes. */
+	if (!kernel_notice || sample->current_bytes >= (armed ? t->trip_bytes : t->arm_bytes))
 		wait = min_u64(wait, predict_eta_ns(way, POLICY_BURST_BYTES_S));
 	return clamp_u64(wait, least, most);
 }

@@ -234,7 +234,7 @@ int cgroup_read_value(const struct cgroup_level *level, const char *file, uint64
 static int read_fd_value(int fd, uint64_t *ret)
 {
 	char text[VALUE_TEXT_MAX];
-	ssize_t n = fd_read_text(fd, text, sizeof(text));
+	ssize_t n = fd_read_piece(fd, text, sizeof(text));
 
 	if (n < 0)
 		return cgroup_error((int)n);
@@ -244,7 +244,7 @@ static int read_fd_value(int fd, uint64_t *ret)
 static int read_cache(const struct cgroup *cg, const struct cgroup_level *level, uint64_t *ret)
 {
 	char text[STAT_TEXT_MAX];
-	ssize_t n = fd_read_text(level->stat_fd, text, sizeof(text));
+	ssize_t n = fd_read_piece(level->stat_fd, text, sizeof(text));
 
 	if (n < 0)
 		return cgroup_error((int)n);
@@ -255,8 +255,8 @@ static void read_pressure(const struct cgroup_level *level, struct sample *s)
 {
 	char text[256];
 	struct psi_averages psi;
-	ssize_t n =
-		level->pressure_fd >= 0 ? fd_read_text(level->pressure_fd, text, sizeof(text)) : -1;
+	ssize_t n = level->pressure_fd >= 0 ? fd_read_piece(level->pressure_fd, text, sizeof(text))
+					    : -1;
 
 	if (n > 0 && parse_psi(text, (size_t)n, &psi)) {
 		s->psi_some_bp = psi.some_avg10_bp;

@@ -30,7 +30,7 @@ static int events(const struct cgroup_level *level, bool own, struct sample *sam
 {
 	char text[EVENTS_TEXT_MAX];
 	uint64_t value;
-	ssize_t n = fd_read_text(level->events_fd, text, sizeof(text));
+	ssize_t n = fd_read_piece(level->events_fd, text, sizeof(text));
 
 	if (n < 0)
 		return cgroup_error((int)n);

@@ -33,6 +33,16 @@ ssize_t fd_read_text(int fd, char *buffer, size_t size)
 	return (ssize_t)have;
 }
 
+ssize_t fd_read_piece(int fd, char *buffer, size_t size)
+{
+	ssize_t n;
+
+	do {
+		n = pread(fd, buffer, size, 0);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 ssize_t fd_read_text_at(int dir_fd, const char *name, char *buffer, size_t size)
 {
 	_cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -15,6 +15,12 @@
  */
 ssize_t fd_read_text(int fd, char *buffer, size_t size);
 
+/*
+ * The same in one read: for files of a cgroup, whose text the kernel makes in one piece. Saves the
+ * second call that finds the end, in what is read up to a thousand times a second.
+ */
+ssize_t fd_read_piece(int fd, char *buffer, size_t size);
+
 /* Opens NAME below dir_fd, reads it as fd_read_text() does, closes it. Bytes or -errno. */
 ssize_t fd_read_text_at(int dir_fd, const char *name, char *buffer, size_t size);
 
