@@ -97,6 +97,8 @@ deps:
 	@.ci/deps build
 deps-test:
 	@.ci/deps build test vm
+deps-bench:
+	@.ci/deps build test bench
 deps-lint:
 	@.ci/deps build test lint
 
@@ -202,11 +204,11 @@ asan: deps-test
 	@ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		tests/run check "$(BUILD)/asan" "$(T)"
 
-bench: deps-test
+bench: deps-bench
 	@$(MAKE) -s all test-programs
 	@for b in $(patsubst tests/bench/%,%,$(filter-out %.md %.json,$(wildcard tests/bench/bench-*))); do \
 		BUILD=$(BUILD) QUICK=$(QUICK) tests/bench/$$b || exit 1; done
-bench-%: deps-test
+bench-%: deps-bench
 	@$(MAKE) -s all test-programs
 	@BUILD=$(BUILD) QUICK=$(QUICK) tests/bench/bench-$*
 
