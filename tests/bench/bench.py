@@ -150,11 +150,13 @@ class Group:
 
 
 class Watchdog:
-    """oomsnap watch on one group; its events as they come, newest last."""
+    """oomsnap watch on some groups; its events as they come, newest last."""
 
-    def __init__(self, group, scratch, settings):
+    def __init__(self, groups, scratch, settings):
         self.dumps, runtime = scratch / "dumps", scratch / "run"
-        command = [OOMSNAP, "watch", "--json", "--runtime-dir", runtime, "--cgroup", group.path]
+        command = [OOMSNAP, "watch", "--json", "--runtime-dir", runtime]
+        for group in groups:
+            command += ["--cgroup", group.path]
         for key, value in {"directory": self.dumps, **settings}.items():
             command += ["--set", f"{key}={value}"]
         self.events, self._rest, self._alive = [], b"", True
@@ -162,7 +164,10 @@ class Watchdog:
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         os.set_blocking(self.process.stderr.fileno(), False)
         try:
-            self.guarantee = self.wait(10, lambda e: e["OOMSNAP_EVENT"] == "guarantee")
+            since = 0
+            for _ in groups:
+                self.guarantee = self.wait(20, lambda e: e["OOMSNAP_EVENT"] == "guarantee", since)
+                since = self.events.index(self.guarantee) + 1
         except Failed:
             self.stop()
             raise
@@ -258,8 +263,8 @@ class Bench:
         return group
 
     @contextlib.contextmanager
-    def watchdog(self, group, settings):
-        watchdog = Watchdog(group, self.scratch, settings)
+    def watchdog(self, settings, *groups):
+        watchdog = Watchdog(groups, self.scratch, settings)
         try:
             yield watchdog
         finally:
