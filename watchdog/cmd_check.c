@@ -89,6 +89,18 @@ static void print_pressure(const struct psi_trigger *p)
 	}
 }
 
+static void add_runtime(struct str *s, const struct managed *m)
+{
+	(void)str_addf(s, ",\"runtime\":\"%s\",\"runtime_rule\":\"%s\"",
+		runtime_kind_name(m->facts.kind), m->facts.pid ? m->rule.why : "");
+	if (!m->facts.pid)
+		return;
+	(void)str_addf(s, ",\"runtime_pid\":%d", m->facts.pid);
+	if (m->rule.heap_bytes != SIZE_UNLIMITED)
+		(void)str_addf(s, ",\"heap_bytes\":%" PRIu64 ",\"heap_source\":\"%s\"",
+			m->rule.heap_bytes, runtime_source_name(m->facts.source));
+}
+
 static void print_json(const struct target *t, bool found)
 {
 	const struct thresholds *th = &t->engine.thresholds;
@@ -118,6 +130,7 @@ static void print_json(const struct target *t, bool found)
 			"\"pressure_refusal\":\"%s\"",
 			psi_source_name(t->pressure.source), ms(t->pressure.window_us),
 			refusal(&t->pressure));
+		add_runtime(&s, &t->managed);
 	}
 	(void)str_add(&s, ",\"directory\":\"");
 	(void)str_add_json(&s, t->config->directory, strlen(t->config->directory));
@@ -129,6 +142,7 @@ static void print_text(const struct target *t, bool found)
 {
 	const struct sample *s = &t->engine.last;
 	uint64_t free_bytes = room(t->config->directory);
+	char runtime[256];
 
 	(void)printf("target %s\n", t->config->name);
 	if (!found) {
@@ -150,6 +164,8 @@ static void print_text(const struct target *t, bool found)
 			MIB(s->limit_bytes), s->level ? "of a parent" : "its own",
 			MIB(sample_used(s)), MIB(t->engine.thresholds.arm_bytes),
 			MIB(t->engine.thresholds.trip_bytes));
+	tell_runtime_text(t, runtime, sizeof(runtime));
+	(void)printf("  runtime    %s\n", runtime);
 	print_pressure(&t->pressure);
 	(void)printf("  directory  %s, %" PRIu64 " MiB free%s\n", t->config->directory,
 		MIB(free_bytes),
@@ -162,6 +178,7 @@ static void print_text(const struct target *t, bool found)
 
 static enum exit_code check_target(struct watch *w, uint32_t i, bool json)
 {
+	static pid_t pids[WATCH_PIDS_MAX];
 	struct target *t = &w->target[i];
 	enum exit_code code = EXIT_CODE_OK;
 	bool found;
@@ -169,6 +186,7 @@ static enum exit_code check_target(struct watch *w, uint32_t i, bool json)
 	t->watch = w;
 	t->index = i;
 	t->config = &w->config->targets[i];
+	t->pids = pids;
 	found = target_find(t);
 	if (found && cgroup_sample(&t->cgroup, w->now_ns, 0, &t->engine.last) != 0)
 		found = false;

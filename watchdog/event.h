@@ -69,6 +69,8 @@
 		"the new configuration is bad; the old one stays in force")                       \
 	X(NODE_PRESSURE, "node-pressure", "776d6d96b520d862d310abac1e2b7da2", 4,                  \
 		"the whole machine is short of memory, not the target alone")                     \
+	X(RUNTIME_FOUND, "runtime-found", "8f1c6a5b7d2e4f0c9a3be1d4670f52c8", 6,                  \
+		"which managed runtime is in a target, and where it would give up by itself")     \
 	X(RUNTIME_DIED, "runtime-died", "3effd591136c8b77cf66103a6cb0fb98", 3,                    \
 		"the target's runtime gave up by itself, below the limit")                        \
 	X(COMMAND_RESULT, "command-result", "11a795c24a7b804835f95b729d65d4fb", 6,                \
@@ -127,8 +129,13 @@ enum event_id { EVENTS(X) EVENT_COUNT };
 	X(SKIPPED_BYTES, U, "memory that was wanted and is not in it")                    \
 	X(MISSING, T, "why it is partial")                                                \
 	X(THREADS, U, "threads in it")                                                    \
+	X(RUNTIME, T, "managed runtime in the target: dotnet, java, node, python, go")    \
+	X(HEAP_BYTES, U, "the heap limit of that runtime")                                \
+	X(HEAP_SOURCE, T, "where it is set")                                              \
+	X(RULE, T, "the rule by which trip = auto comes before the runtime's own end")    \
+	X(MEND, T, "what to set")                                                         \
 	X(COMMAND, T, "on_arm or on_capture")                                             \
-	X(EXIT_STATUS, I, "exit status of a command; -N: ended by signal N")              \
+	X(EXIT_STATUS, I, "exit status of a command or runtime; -N: ended by signal N")   \
 	X(OBJECT, T, "the file, process or interface that failed")                        \
 	X(ERRNO, U, "errno of what failed")                                               \
 	X(VERSION, T, "version of oomsnap")                                               \

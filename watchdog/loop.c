@@ -142,12 +142,17 @@ void watch_look(struct target *t)
 		vanish(t);
 		return;
 	}
+	event.auto_bytes = managed_look(t, sample_used(&event.sample));
 	watch_step(t, &event);
+	if (t->managed.untold)
+		tell_runtime_found(t);
+	t->managed.untold = false;
 	shield_new_processes(t);
 	record_history(t);
 	if (t->engine.state == ENGINE_WATCHING || t->engine.state == ENGINE_ARMED)
 		target_register_notices(t);
-	schedule_look(t, t->engine.look_after_ns);
+	managed_search_again(t);
+	schedule_look(t, managed_look_after(t, t->engine.look_after_ns));
 }
 
 /* --- sources ------------------------------------------------------------------------------- */

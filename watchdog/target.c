@@ -23,6 +23,7 @@
 #include "watch.h"
 
 #define NOTICE_PAGES 128 /* THRESHOLDS_EVENTS_TARGET, mm/memcontrol-v1.c */
+#define NOTICE_WAY 32U	 /* part of the limit by which a trip moves before it is registered anew */
 
 /* Directory of the selected cgroup. 0, CGROUP_GONE while there is none, CGROUP_*, -errno. */
 static int resolve(struct target *t, char *dir, size_t size)
@@ -120,8 +121,11 @@ bool target_find(struct target *t)
 		return false;
 	}
 	t->open = true;
+	t->found_limit = s.limit_bytes;
 	measure(t, &s);
-	policy_thresholds(&t->config->policy, s.limit_bytes, SIZE_UNLIMITED, &t->engine.thresholds);
+	managed_search(t);
+	policy_thresholds(&t->config->policy, s.limit_bytes, managed_look(t, sample_used(&s)),
+		&t->engine.thresholds);
 	return true;
 }
 
@@ -136,6 +140,7 @@ void target_close(struct target *t)
 {
 	drop_notices(t);
 	pressure_stop(t);
+	managed_close(t);
 	if (t->open)
 		cgroup_close(&t->cgroup);
 	t->open = false;
@@ -182,15 +187,25 @@ static bool notice_in_time(const struct target *t)
 	return late <= sub_floor(t->notice_limit, t->engine.thresholds.trip_bytes) / 2;
 }
 
+/* A runtime's rule moves the trip; a small way is not worth new registrations: we poll as well. */
+static bool has_moved(const struct target *t)
+{
+	uint64_t now = t->engine.thresholds.trip_bytes;
+	uint64_t way = now > t->notice_trip ? now - t->notice_trip : t->notice_trip - now;
+
+	return t->notice_limit != SIZE_UNLIMITED && way > t->notice_limit / NOTICE_WAY;
+}
+
 void target_register_notices(struct target *t)
 {
 	const struct thresholds *th = &t->engine.thresholds;
 	const uint64_t bytes[WATCH_NOTICES_MAX] = {th->arm_bytes, th->trip_bytes, 0};
 
-	if (t->engine.last.limit_bytes == t->notice_limit)
+	if (t->engine.last.limit_bytes == t->notice_limit && !has_moved(t))
 		return;
 	drop_notices(t);
 	t->notice_limit = t->engine.last.limit_bytes;
+	t->notice_trip = th->trip_bytes;
 	t->engine.means.kernel_notice = false;
 	if (t->notice_limit == SIZE_UNLIMITED)
 		return;

@@ -17,9 +17,11 @@
 #include "core/guarantee.h"
 #include "core/history.h"
 #include "core/rank.h"
+#include "core/runtime.h"
 #include "os/cgroup.h"
 #include "os/ledger.h"
 #include "os/psi.h"
+#include "os/runtime.h"
 
 #define WATCH_CREW_MAX LEDGER_CAPTURERS_MAX
 #define WATCH_NOTICES_MAX 3    /* arm, trip, out of memory: of the level that limits */
@@ -44,6 +46,20 @@ struct command {
 };
 #define WATCH_COMMANDS 2 /* on_arm, on_capture */
 
+/* The managed runtime in a target (managed.c). */
+struct managed {
+	struct runtime_facts facts; /* of the process facts.pid; 0: none is known */
+	struct runtime_rule rule;   /* as of the newest look */
+	sd_event_source *death;
+	int counters_fd;       /* a JVM's; -1: none */
+	uint64_t search_ns;    /* when it was last looked for */
+	uint64_t committed_ns; /* when facts.committed_bytes was read */
+	uint64_t used_bytes;   /* of the target, the highest of the last two seconds */
+	uint64_t used_ns;      /* when that was */
+	uint64_t oom_kills;    /* of the target, when the process was found */
+	bool untold;	       /* runtime-found is due, once the thresholds follow it */
+};
+
 /* A target of the configuration and what is known of it. */
 struct target {
 	struct watch *watch;
@@ -63,6 +79,8 @@ struct target {
 	int hold_error;		       /* of the newest try to stop it */
 	struct incident_record record; /* of the running incident, or the last one */
 	char found_path[TARGET_PATH_MAX];
+	uint64_t found_limit; /* effective limit when it was found */
+	struct managed managed;
 
 	uint32_t pid_count; /* to be captured in this incident, in order */
 	uint32_t pid_next;
@@ -77,6 +95,7 @@ struct target {
 	sd_event_source *pressure_source;
 	struct psi_trigger pressure; /* what it is; fd is the source's, and -1 here */
 	uint64_t notice_limit;	     /* limit for which the notices are registered; 0: none */
+	uint64_t notice_trip;	     /* and the trip */
 };
 
 /* A capturer process. */
@@ -128,6 +147,7 @@ struct watch {
 	struct target target[CONFIG_TARGETS_MAX];
 	uint32_t crew_size;
 	struct crew_member crew[WATCH_CREW_MAX];
+	struct runtime_scratch scratch;
 	struct capturer_message message; /* scratch: too large for the stack of a callback */
 };
 
@@ -156,6 +176,26 @@ void target_close(struct target *t);
 
 /* Registers kernel notices for the present limit, where the version has them. */
 void target_register_notices(struct target *t);
+
+/* --- managed.c ----------------------------------------------------------------------------- */
+
+/* Looks for a managed runtime in an open target, now. */
+void managed_search(struct target *t);
+
+/* The same where it is due; reads proc files of up to four processes. */
+void managed_search_again(struct target *t);
+
+/* Forgets it: the target is left. */
+void managed_close(struct target *t);
+
+/*
+ * Reads again what changes, for a target that uses used_bytes: the usage at which a capture is due
+ * before the runtime gives up, SIZE_UNLIMITED where it does not. managed.rule says the same.
+ */
+uint64_t managed_look(struct target *t, uint64_t used_bytes);
+
+/* How long the next look may wait, of the after_ns that the engine allows. */
+uint64_t managed_look_after(const struct target *t, uint64_t after_ns);
 
 /* --- pressure.c ---------------------------------------------------------------------------- */
 
@@ -200,6 +240,11 @@ void tell_started(const struct watch *w);
 void tell_stopping(const struct watch *w);
 void tell_found(const struct target *t);
 void tell_gone(const struct target *t);
+/* tell_runtime.c. The text: runtime, heap limit and rule in one line, as check shows it. */
+void tell_runtime_text(const struct target *t, char *memory, size_t size);
+void tell_runtime_found(const struct target *t);
+/* status as wait(2) gives it; NULL: unknown. */
+void tell_runtime_died(const struct target *t, const int *status);
 void tell_guarantee(const struct target *t);
 void tell_report(const struct target *t, const struct engine_action *action);
 void tell_captured(const struct crew_member *m);

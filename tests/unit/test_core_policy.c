@@ -37,8 +37,8 @@ static void test_auto(void **state)
 	assert_int_equal(800 * MIB, t.arm_bytes);
 	assert_int_equal(750 * MIB, t.disarm_bytes);
 	assert_int_equal(700 * MIB, of(&p, LIMIT, 700 * MIB).trip_bytes);
-	assert_int_equal(700 * MIB, of(&p, LIMIT, 700 * MIB).arm_bytes);
-	assert_int_equal(650 * MIB, of(&p, LIMIT, 700 * MIB).disarm_bytes);
+	assert_int_equal(560 * MIB, of(&p, LIMIT, 630 * MIB).arm_bytes); /* 80% of 700 */
+	assert_int_equal(510 * MIB, of(&p, LIMIT, 630 * MIB).disarm_bytes);
 	assert_int_equal(900 * MIB, of(&p, LIMIT, 950 * MIB).trip_bytes);
 	assert_int_equal(700 * MIB, of(&p, SIZE_UNLIMITED, 700 * MIB).trip_bytes);
 }

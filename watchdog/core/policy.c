@@ -54,6 +54,10 @@ void policy_thresholds(const struct policy *policy, uint64_t limit_bytes, uint64
 	if (base == SIZE_UNLIMITED)
 		return;
 	ret->arm_bytes = min_u64(share_bp(base, policy->arm_bp), trip);
+	/* A runtime's own end takes the limit's place: as far from the trip as there. */
+	if (policy->trip_kind == TRIP_AUTO && trip == auto_bytes)
+		ret->arm_bytes = min_u64(ret->arm_bytes,
+			share_bp(mul_div(trip, BP_ONE, POLICY_AUTO_TRIP_BP), policy->arm_bp));
 	ret->disarm_bytes = sub_floor(ret->arm_bytes, share_bp(base, POLICY_DISARM_BP));
 }
 

@@ -20,7 +20,8 @@ struct thresholds {
 /*
  * For limit_bytes (SIZE_UNLIMITED: all thresholds are SIZE_UNLIMITED, unless trip is a number of
  * bytes). auto_bytes is where a runtime in the target gives up by itself, SIZE_UNLIMITED if
- * unknown; it counts only with TRIP_AUTO. The trip is never placed above the limit less
+ * unknown; it counts only with TRIP_AUTO, and where it decides, arm is the share arm_bp of that of
+ * which it is 90%. The trip is never placed above the limit less
  * POLICY_TRIP_MARGIN_BYTES, nor arm above trip.
  */
 #define POLICY_AUTO_TRIP_BP 9000U	 /* DESIGN: the first of 90% and the runtime's end */

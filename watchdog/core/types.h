@@ -145,6 +145,52 @@ struct policy {
 	enum verdict verdict;
 };
 
+/* --- the runtime in the target -------------------------------------------------------------- */
+
+#define RUNTIME_KINDS(X)                                                     \
+	X(NONE, "none")	    /* a native program, or one that is not known */ \
+	X(DOTNET, "dotnet") /* libcoreclr.so */                              \
+	X(JAVA, "java")	    /* libjvm.so */                                  \
+	X(NODE, "node")                                                      \
+	X(PYTHON, "python") /* CPython */                                    \
+	X(GO, "go")
+#define RUNTIME_SOURCES(X)                    \
+	X(DEFAULT, "its default")             \
+	X(COMMAND_LINE, "its command line")   \
+	X(ENVIRONMENT, "its environment")     \
+	X(SETTINGS, "its runtimeconfig.json") \
+	X(PERF_DATA, "its hsperfdata") /* the counters that a JVM keeps for its tools */
+#define X(id, name) RUNTIME_##id,
+enum runtime_kind { RUNTIME_KINDS(X) RUNTIME_KIND_COUNT };
+#undef X
+#define X(id, name) RUNTIME_FROM_##id,
+enum runtime_source { RUNTIME_SOURCES(X) RUNTIME_SOURCE_COUNT };
+#undef X
+
+/* What was found out, from outside, about the runtime in a target's largest process. */
+struct runtime_facts {
+	enum runtime_kind kind;
+	enum runtime_source source; /* of what is set: of heap_bytes, or else of heap_bp */
+	uint64_t heap_bytes;	    /* the heap limit as it is set; 0: not as bytes */
+	uint32_t heap_bp;	    /* the same as a share of the container's limit; 0: not so */
+	int32_t pid;		    /* the process */
+	uint64_t start_limit_bytes; /* the container's limit when the process was first seen */
+	uint64_t machine_bytes;	    /* memory of the machine; 0: unknown */
+	uint64_t committed_bytes;   /* .NET, Node: what its heap has asked for, touched or not */
+	uint64_t old_max_bytes;	   /* Java: the most that the old generation may have; 0: unknown */
+	uint64_t old_used_bytes;   /* Java: what it holds, as of the last collection */
+	uint64_t old_live_bytes;   /* Java: what it held after its last full collection; 0: none */
+	uint64_t full_collections; /* Java: how many there were */
+	bool old_is_cleaned; /* Java: a collector that cleans it before it is full (G1, ZGC) */
+};
+
+/* What follows from the facts. */
+struct runtime_rule {
+	uint64_t heap_bytes; /* its heap limit; SIZE_UNLIMITED: it has none */
+	uint64_t trip_bytes; /* used at which a capture is due before it gives up; SIZE_UNLIMITED */
+	const char *why;     /* a static text: which rule it was; "" where there is none */
+};
+
 /* --- what is told afterwards ---------------------------------------------------------------- */
 
 #define TRIP_REASONS(X)                                                         \
@@ -238,5 +284,7 @@ const char *swap_mode_name(enum swap_mode v);
 const char *guarantee_name(enum guarantee v);
 const char *trip_reason_name(enum trip_reason v);
 const char *intervention_name(enum intervention v);
+const char *runtime_kind_name(enum runtime_kind v);
+const char *runtime_source_name(enum runtime_source v);
 
 #endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The leaking service in Go: net/http, and a goroutine that leaks when it is told to: one LeakedChunk
+// after the other into a global slice. See README.md.
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	_ "net/http/pprof"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+const chunkBytes = 65536
+
+// LeakedChunk is what leaks.
+type LeakedChunk struct {
+	Number int64
+	Data   [chunkBytes]byte
+}
+
+var (
+	chunks  []*LeakedChunk
+	count   int64
+	stopped atomic.Bool
+	done    = make(chan struct{})
+)
+
+func leakOne() {
+	chunk := &LeakedChunk{Number: count}
+	for i := range chunk.Data {
+		chunk.Data[i] = byte(count | 1)
+	}
+	chunks = append(chunks, chunk)
+	count++
+	fmt.Println("leaked", count)
+}
+
+func run(rate int) {
+	start, first := time.Now(), count
+	for !stopped.Load() {
+		due := float64(count-first) * chunkBytes / (float64(rate) * 1e6)
+		if ahead := due - time.Since(start).Seconds(); ahead > 0.001 {
+			time.Sleep(time.Duration(ahead * 1e9))
+		}
+		leakOne()
+	}
+	close(done)
+}
+
+func main() {
+	http.HandleFunc("/triggerMemoryLeak", func(w http.ResponseWriter, r *http.Request) {
+		rate, err := strconv.Atoi(r.URL.Query().Get("rate"))
+		if err != nil {
+			rate = 50
+		}
+		go run(rate)
+		fmt.Fprintln(w, "leaking")
+	})
+	http.HandleFunc("/stop", func(w http.ResponseWriter, r *http.Request) {
+		stopped.Store(true)
+		<-done
+		if r.URL.Query().Get("free") == "1" {
+			chunks, count = nil, 0
+		}
+		fmt.Fprintln(w, "stopped")
+	})
+	http.HandleFunc("/count", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, count) })
+	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		runtime.GC()
+		fmt.Fprintln(w, "ok")
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("listening on", listener.Addr())
+	panic(http.Serve(listener, nil))
+}
