@@ -206,8 +206,7 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 	r->keep = p->keep;
 	r->signal = SIGKILL;
 	r->kind = p->capture;
-	r->compress =
-		COMPRESS_NONE; /* the writer has no other yet: told when the target is found */
+	r->compress = p->compress;
 	r->swap = p->swap;
 }
 

@@ -197,8 +197,6 @@ static void search(struct target *t)
 	t->record = (struct incident_record){0};
 	pressure_start(t);
 	tell_found(t);
-	if (t->config->policy.compress != COMPRESS_NONE)
-		tell_degraded(t, "compress = zstd", -ENOTSUP, "its cores are written uncompressed");
 	watch_step(t, &appeared);
 	watch_look(t);
 	if (t->open)

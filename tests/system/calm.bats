@@ -39,7 +39,7 @@ memory_of() {
 @test "our memory is locked, and does not grow from one capture to the next" {
 	local pid before after
 	cg_new app 64M
-	watch_start app --set cooldown=1ms
+	watch_start app --set cooldown=1ms --set compress=zstd
 	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M
 	# The first ones warm up what finishes a bundle after its release, which may allocate.
 	wait_event captured 3 60

@@ -520,6 +520,26 @@ carried_on() {
 	equal 2 "$status"
 }
 
+@test "a compressed core unpacks to the core that would have been written otherwise" {
+	leak --pattern memfd --total 8M --threads 2 --protnone 1M --dontdump 64K --reserve 4G
+	kill -STOP "$PID" # so that both are of the same moment
+	wait_until 5 stopped "$PID"
+	"$OOMSNAP" dump "$PID" -o "$D/core"
+	run "$OOMSNAP" dump "$PID" -d "$D/out" --compress zstd
+	equal 0 "$status"
+	local b
+	b=$(bundle)
+	"$OOMSNAP" inspect "$b/core.zst"
+	zstd -q -d "$b/core.zst" -o "$D/unpacked"
+	"$CORECHECK" "$D/unpacked" --no-secret --min-filled $((4 << 20))
+	# Only times differ, which stand in our own note.
+	[ "$(cmp -l "$D/core" "$D/unpacked" | wc -l)" -lt 144 ]
+	equal "$(stat -c %s "$D/core")" "$(stat -c %s "$D/unpacked")"
+	gdb -nx -batch -ex bt "$LEAKER" "$D/unpacked" | grep -q ' main ('
+	eu-unstrip -n --core "$D/unpacked" | grep -q /leaker
+	grep -q "core complete" "$b/report.html"
+}
+
 @test "inspect: JSON, and a core compressed by zstd" {
 	leak --pattern touch --total 8M --threads 2
 	"$OOMSNAP" dump "$PID" -o "$D/core"

@@ -22,19 +22,18 @@ static void test_offsets(void **state)
 	struct segment s[3] = {
 		{.start = 0x1000, .mem_bytes = 2 * PAGE, .file_bytes = 2 * PAGE, .prot = MAPS_READ},
 		{.start = 0x8000, .mem_bytes = 64 * PAGE},
-		{.start = 0x90000, .mem_bytes = 3 * PAGE, .file_bytes = PAGE},
+		{.start = 0x90000, .mem_bytes = 3 * PAGE, .file_bytes = PAGE, .offset = 2 * PAGE},
 	};
 	struct layout l;
 	Elf64_Phdr p;
 
 	(void)state;
-	assert_int_equal(0, layout_plan(s, 3, 1000, PAGE, &l));
+	assert_int_equal(0, layout_plan(s, 3, 3 * PAGE, 1000, PAGE, &l));
 	assert_false(l.extended);
 	assert_int_equal(64, l.header_bytes);
 	assert_int_equal(64 + 4 * 56, l.notes_offset);
 	assert_int_equal(PAGE, l.data_offset);
 	assert_int_equal(PAGE, s[0].offset);
-	assert_int_equal(3 * PAGE, s[1].offset);
 	assert_int_equal(3 * PAGE, s[2].offset);
 	assert_int_equal(4 * PAGE, l.file_bytes);
 	layout_phdr(&l, s, PAGE, 0, &p);
@@ -64,8 +63,9 @@ static void check_count(uint32_t count, bool extended)
 	for (uint32_t i = 0; i < count; i++)
 		s[i] = (struct segment){.start = 0x10000 + (uint64_t)i * 2 * PAGE,
 			.mem_bytes = PAGE,
-			.file_bytes = i % 2 ? PAGE : 0};
-	assert_int_equal(0, layout_plan(s, count, 64, PAGE, &l));
+			.file_bytes = i % 2 ? PAGE : 0,
+			.offset = (uint64_t)(i / 2) * PAGE};
+	assert_int_equal(0, layout_plan(s, count, (uint64_t)(count / 2) * PAGE, 64, PAGE, &l));
 	assert_int_equal(extended, l.extended);
 	file = calloc(1, l.data_offset);
 	assert_non_null(file);
@@ -104,8 +104,8 @@ static void test_too_large(void **state)
 	struct layout l = {.segments = 77};
 
 	(void)state;
-	assert_int_equal(LAYOUT_TOO_LARGE, layout_plan(s, 2, 64, PAGE, &l));
-	assert_int_equal(LAYOUT_TOO_LARGE, layout_plan(s, 1, UINT64_MAX - 10, PAGE, &l));
+	assert_int_equal(LAYOUT_TOO_LARGE, layout_plan(s, 2, 1ULL << 63, 64, PAGE, &l));
+	assert_int_equal(LAYOUT_TOO_LARGE, layout_plan(s, 1, 0, UINT64_MAX - 10, PAGE, &l));
 	assert_int_equal(77, l.segments);
 }
 

@@ -79,7 +79,7 @@ static void as_core(const struct file *notes, unsigned char *file, struct elfcor
 	struct layout l;
 	Elf64_Phdr p;
 
-	assert_int_equal(0, layout_plan(/* segments= */ NULL, 0, notes->len, 4096, &l));
+	assert_int_equal(0, layout_plan(/* segments= */ NULL, 0, 0, notes->len, 4096, &l));
 	(void)layout_header(&l, arch_elf_machine, file);
 	layout_phdr(&l, NULL, 4096, 0, &p);
 	memcpy(file + layout_phdr_offset(&l, 0), &p, sizeof(p));

@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "base/checked.h"
 #include "capture/capture.h"
@@ -87,6 +88,8 @@ struct told {
 	unsigned char *protected; /* filled, then PROT_NONE */
 	unsigned char *secret;
 	unsigned char *memory_file;  /* memfd, two pages of 256 */
+	unsigned char *memory_half;  /* the second half of it, once more */
+	unsigned char *noise;	     /* nothing that can be packed */
 	unsigned char *private_file; /* our program, one byte changed */
 	unsigned char *reservation;
 	uint64_t private_file_byte; /* of the page that nobody touched */
@@ -130,6 +133,7 @@ static void make_files(struct told *t)
 	if (memory < 0 || self < 0 || ftruncate(memory, (off_t)AREA) < 0)
 		_exit(3);
 	t->memory_file = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	t->memory_half = mmap(NULL, AREA / 2, PROT_READ, MAP_SHARED, memory, (off_t)(AREA / 2));
 	t->memory_file[3 * PAGE] = 0x33;
 	if (pwrite(memory, "Z", 1, 200 * PAGE) != 1) /* in the object, not in our page tables */
 		_exit(3);
@@ -138,6 +142,18 @@ static void make_files(struct told *t)
 	if (pread(self, &byte, 1, 1) != 1) /* 'E' of the ELF header, read past the mapping */
 		_exit(3);
 	t->private_file_byte = byte;
+}
+
+static void fill_noise(unsigned char *at, size_t len)
+{
+	uint64_t x = 88172645463325252ULL; /* xorshift64 */
+
+	for (size_t i = 0; i < len; i += sizeof(x)) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		memcpy(at + i, &x, sizeof(x));
+	}
 }
 
 static void run_child(struct told *t, int threads)
@@ -159,6 +175,8 @@ static void run_child(struct told *t, int threads)
 	t->reservation = area(RESERVATION, PROT_NONE);
 	(void)mprotect(t->reservation + RESERVATION / 2, PAGE, PROT_READ | PROT_WRITE);
 	t->reservation[RESERVATION / 2] = 0x77;
+	t->noise = area(AREA, PROT_READ | PROT_WRITE);
+	fill_noise(t->noise, AREA);
 	make_files(t);
 	for (int i = 0; i < threads; i++) {
 		pthread_t thread;
@@ -331,6 +349,19 @@ static int byte_at(const struct image *image, const unsigned char *address)
 	return -1;
 }
 
+/* Where the byte of the target at address stands in the file. */
+static uint64_t offset_of(const struct image *image, const unsigned char *address)
+{
+	uint64_t at = (uintptr_t)address;
+	struct elfcore_segment s;
+
+	for (uint32_t i = 0; elfcore_segment(&image->core, i, &s); i++)
+		if (s.type == 1 && at >= s.vaddr && at - s.vaddr < s.file_bytes)
+			return s.offset + (at - s.vaddr);
+	fail_msg("%p is not in the core", (const void *)address);
+	return 0;
+}
+
 /* By value: notes lie at multiples of 4. */
 static struct core_note our_note(const struct image *image)
 {
@@ -375,6 +406,9 @@ static void check_memory(const struct image *image, const struct told *t)
 	assert_int_equal(0x33, byte_at(image, t->memory_file + 3 * PAGE));
 	assert_int_equal('Z', byte_at(image, t->memory_file + 200 * PAGE));
 	assert_int_equal(0, byte_at(image, t->memory_file + 100 * PAGE));
+	assert_int_equal('Z', byte_at(image, t->memory_half + (200 - 128) * PAGE));
+	assert_int_equal(
+		offset_of(image, t->memory_file) + AREA / 2, offset_of(image, t->memory_half));
 	assert_int_equal(0xa5, byte_at(image, t->private_file + PAGE));
 	assert_int_equal((int)t->private_file_byte, byte_at(image, t->private_file + 1));
 }
@@ -617,7 +651,7 @@ static void test_room(void **state)
 	request.max_bytes = 1000;
 	assert_int_equal(CAPTURE_NO_SPACE, run(p, &request, NULL, NULL));
 	assert_true(soon(is_asleep, &c));
-	/* Headers and stacks fit, everything does not: the child has about 1.5 MiB. */
+	/* Headers and stacks fit, everything does not: the child has about 2.5 MiB. */
 	request.max_bytes = 800U << 10;
 	assert_int_equal(0, run(p, &request, NULL, NULL));
 	assert_int_equal(CAPTURE_PARTIAL, p->result.status);
@@ -656,6 +690,180 @@ static void test_again(void **state)
 	}
 }
 
+/* --- compressed cores ---------------------------------------------------------------------- */
+
+/* Unpacks into a sparse file of its own, as zstd(1) does. */
+static void unpack(const char *from, const char *to)
+{
+	FILE *in = fopen(from, "re");
+	FILE *out = fopen(to, "we");
+	ZSTD_DStream *stream = ZSTD_createDStream();
+	static unsigned char packed[1U << 16];
+	static unsigned char plain[PAGE];
+	ZSTD_inBuffer i = {.src = packed};
+	ZSTD_outBuffer o = {.dst = plain, .size = PAGE};
+	off_t length = 0;
+	size_t r = 0;
+
+	assert_non_null(in);
+	assert_non_null(out);
+	for (;;) {
+		static const unsigned char zeros[PAGE];
+
+		if (i.pos == i.size && o.pos < o.size) {
+			i.size = fread(packed, 1, sizeof(packed), in);
+			i.pos = 0;
+		}
+		if (i.pos == i.size && o.pos == 0 && i.size == 0)
+			break;
+		r = ZSTD_decompressStream(stream, &o, &i);
+		assert_false(ZSTD_isError(r));
+		if (o.pos < o.size && i.size)
+			continue;
+		if (memcmp(plain, zeros, o.pos) != 0)
+			assert_int_equal(o.pos, pwrite(fileno(out), plain, o.pos, length));
+		length += (off_t)o.pos;
+		o.pos = 0;
+	}
+	assert_int_equal(0, r); /* the last frame was whole */
+	assert_int_equal(0, ftruncate(fileno(out), length));
+	(void)ZSTD_freeDStream(stream);
+	(void)fclose(in);
+	(void)fclose(out);
+}
+
+/* The next byte that is in no hole, from `at` on; or the length. */
+static off_t next_data(int fd, off_t at, off_t length)
+{
+	off_t data = lseek(fd, at, SEEK_DATA);
+
+	return data < 0 ? length : data;
+}
+
+/* Every byte of two cores of one process that stood still, but for our note. */
+static void compare(const char *a_path, const char *b_path, uint64_t note_at)
+{
+	int a = open(a_path, O_RDONLY | O_CLOEXEC);
+	int b = open(b_path, O_RDONLY | O_CLOEXEC);
+	off_t length = lseek(a, 0, SEEK_END);
+	unsigned char pages[2][PAGE];
+
+	assert_true(a >= 0 && b >= 0);
+	assert_int_equal(length, lseek(b, 0, SEEK_END));
+	for (off_t at = 0; at < length;) {
+		off_t page = next_data(a, at, length);
+		off_t other = next_data(b, at, length);
+		size_t len;
+
+		page = (page < other ? page : other) / (off_t)PAGE * (off_t)PAGE;
+		if (page >= length)
+			break; /* nothing but a hole is left */
+		len = (size_t)(length - page) < PAGE ? (size_t)(length - page) : PAGE;
+		assert_int_equal(len, pread(a, pages[0], len, page));
+		assert_int_equal(len, pread(b, pages[1], len, page));
+		for (size_t i = 0; i < len; i++)
+			if (pages[0][i] != pages[1][i] &&
+				((uint64_t)page + i < note_at ||
+					(uint64_t)page + i >= note_at + sizeof(struct core_note)))
+				fail_msg("byte %zu differs", (size_t)page + i);
+		at = page + (off_t)PAGE;
+	}
+	(void)close(a);
+	(void)close(b);
+}
+
+/* Captures once more, compressed, and leaves what it unpacks to at p->core. */
+static void capture_packed(struct place *p, const struct capture_request *request)
+{
+	char packed[128];
+
+	(void)snprintf(packed, sizeof(packed), "%s/core.zst", p->dir);
+	assert_int_equal(0, capture_set_output(p->capture, packed, p->why, sizeof(p->why)));
+	assert_int_equal(0, run(p, request, NULL, NULL));
+	assert_int_equal(0, capture_finish(p->capture, &p->result));
+	(void)unlink(p->core);
+	unpack(packed, p->core);
+	(void)unlink(packed);
+}
+
+static void test_packed(void **state)
+{
+	struct place *p = *state;
+	struct child c = start_child(0); /* a thread more could still be on its way to sleep */
+	struct capture_request request = request_of(&c);
+	struct elfcore_note note;
+	struct image image;
+	char plain[128];
+
+	assert_int_equal(0, kill(c.pid, SIGSTOP));
+	assert_true(soon(is_stopped, &c));
+	assert_int_equal(0, run(p, &request, NULL, NULL));
+	finish(p);
+	(void)snprintf(plain, sizeof(plain), "%s/plain", p->dir);
+	assert_int_equal(0, rename(p->core, plain));
+	request.compress = COMPRESS_ZSTD;
+	capture_packed(p, &request);
+	assert_int_equal(CAPTURE_OK, p->result.status);
+	/* The child's noise cannot be packed, and of the rest hardly anything is left. */
+	assert_in_range(p->result.file_bytes, AREA, AREA + AREA / 4);
+	image = open_image(p);
+	assert_int_equal(image.len, p->result.core_bytes);
+	check_memory(&image, c.told);
+	assert_true(elfcore_find_note(&image.core, CORE_NOTE_OWNER, CORE_NOTE_TYPE, &note));
+	compare(plain, p->core, (uint64_t)((const unsigned char *)note.desc - image.bytes));
+	(void)munmap(image.bytes, image.len);
+	(void)unlink(plain);
+	end_child(&c);
+}
+
+/* What does not fit is cut off, at the end of a frame, and the headers say so. */
+static void test_packed_room(void **state)
+{
+	struct place *p = *state;
+	struct child c = start_child(1);
+	struct capture_request request = request_of(&c);
+	struct image image;
+
+	request.compress = COMPRESS_ZSTD;
+	request.max_bytes = 900U << 10;
+	capture_packed(p, &request);
+	assert_int_equal(CAPTURE_PARTIAL, p->result.status);
+	assert_true(p->result.missing & CAPTURE_MISSING_SPACE);
+	assert_true(p->result.file_bytes <= request.max_bytes);
+	image = open_image(p);
+	assert_true(our_note(&image).missing & CAPTURE_MISSING_SPACE);
+	assert_int_equal(0xa5, byte_at(&image, c.told->private_file + PAGE)); /* runtime data */
+	assert_int_equal(-1, byte_at(&image, c.told->noise + AREA - 1));
+	for (uint32_t i = 0;; i++) {
+		struct elfcore_segment s;
+
+		if (!elfcore_segment(&image.core, i, &s))
+			break;
+		assert_int_equal(s.file_bytes, elfcore_segment_present(&image.core, &s));
+	}
+	assert_int_equal(2, threads_in(&image));
+	(void)munmap(image.bytes, image.len);
+	end_child(&c);
+}
+
+static void test_packed_deadline(void **state)
+{
+	struct place *p = *state;
+	struct child c = start_child(0);
+	struct capture_request request = request_of(&c);
+	struct image image;
+
+	request.compress = COMPRESS_ZSTD;
+	request.deadline_ns = clock_now_ns() + 1;
+	capture_packed(p, &request);
+	assert_int_equal(CAPTURE_PARTIAL, p->result.status);
+	image = open_image(p);
+	assert_true(our_note(&image).missing & CAPTURE_MISSING_DEADLINE);
+	assert_int_equal(-1, byte_at(&image, c.told->noise + AREA - 1));
+	(void)munmap(image.bytes, image.len);
+	end_child(&c);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -672,6 +880,9 @@ int main(void)
 		CASE(test_room),
 		CASE(test_busy),
 		CASE(test_again),
+		CASE(test_packed),
+		CASE(test_packed_room),
+		CASE(test_packed_deadline),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

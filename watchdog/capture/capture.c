@@ -6,12 +6,12 @@
  *     open      /proc/PID, is it the process that was meant
  *     seize     every thread in a ptrace stop (tracer thread)            -> SEIZED
  *     plan      registers' sizes, stack pointers, maps, layout
- *     create    the bundle, the core at its full length, headers and notes with all registers
- *     copy      workers copy memory; meanwhile this thread reads the flags of the mappings, the
- *               tracer copies what only a tracer may read, and the files beside the core are taken
- *     end       segments that were not reached lose their room           -> COPIED
- *     release   ptrace lets go                                           -> DETACHED
- *     settle    our note says what became of it, fdatasync
+ *     create    the bundle, the core at its full length (unless it is compressed), headers and
+ * notes with all registers copy      workers copy memory; meanwhile this thread reads the flags of
+ * the mappings, the tracer copies what only a tracer may read, and the files beside the core are
+ * taken end       segments that were not reached lose their room           -> COPIED release ptrace
+ * lets go                                           -> DETACHED settle    our note says what became
+ * of it, fdatasync
  *
  * After `create` there is a valid core on disk at every moment: whatever stops us, the deadline, a
  * full disk, SIGKILL, what has been copied by then can be opened. A failure before that leaves
@@ -24,8 +24,7 @@
  * exception after the target has been let go: a new tracer thread, where a thread of the target
  * could not be stopped.
  *
- * Refuses: 32-bit programs; compression (COMPRESS_ZSTD), which has its seam in head_write()'s put
- * and in sink.c and is not built.
+ * Refuses: 32-bit programs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -175,8 +174,6 @@ static int begin(struct run *run)
 	run->realtime_ns = realtime_ns();
 	run->cache_bytes = transfer_cache_budget();
 	FAULT_POINT(CAPTURE_START);
-	if (c->request.compress != COMPRESS_NONE)
-		return why_fail(run, CAPTURE_FAILED, "compressed cores are not supported yet");
 	if (writer_busy(c->writer))
 		return why_fail(run, CAPTURE_FAILED,
 			"a copy worker of an earlier capture still waits for a disk or a file "

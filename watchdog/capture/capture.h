@@ -86,7 +86,7 @@ struct capture_result {
 	uint64_t durable_ns;	 /* fdatasync returned */
 	uint64_t memory_bytes;	 /* of target memory in the core */
 	uint64_t file_bytes;	 /* size on disk (blocks), core only */
-	uint64_t core_bytes;	 /* length of the core file */
+	uint64_t core_bytes;	 /* length of the core, unpacked */
 	uint64_t zero_bytes;	 /* present pages that were zero and became holes */
 	uint64_t skipped_bytes;	 /* wanted and not written */
 	uint64_t dontdump_bytes; /* left out as the program asked */

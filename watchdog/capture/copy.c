@@ -19,7 +19,11 @@
  * pages make reads end early in the middle of a mapping).
  *
  * Swapped pages are left for a second round, which comes last: reading them brings them back into
- * memory that the target may not have.
+ * memory that the target may not have. A compressed core is written in order and knows one round
+ * only; there they lie behind everything else (order.h).
+ *
+ * For a compressed core the bytes are gathered in an image of the piece of the core that the caller
+ * will pack, holes as the zeros that it came with.
  *
  * Refuses: mappings without PROT_READ, unless it runs on the tracer thread. Limits: what lies
  * behind the end of a file is a hole, as it is a SIGBUS for the program.
@@ -57,6 +61,7 @@ void copy_begin(struct copier *c, struct copy_job *job, bool protected)
 {
 	c->job = job;
 	c->protected = protected;
+	c->image = NULL;
 	sink_window_init(&c->window);
 }
 
@@ -96,8 +101,17 @@ static bool write_out(struct copier *c, const unsigned char *bytes, size_t len, 
 	if (stopping(c)) /* also: the file may be another one by now */
 		return false;
 	r = FAULT_ERRNO(CAPTURE_PAGES);
-	if (r == 0)
+	if (r == 0 && c->image) {
+		memcpy(c->image + (offset - c->image_from), bytes, len);
+		c->image_used = true;
+	} else if (r == 0) {
 		r = sink_write(c->job->sink, &c->window, bytes, len, offset);
+	}
+	return copy_wrote(c, r);
+}
+
+bool copy_wrote(struct copier *c, int r)
+{
 	if (r == 0)
 		return true;
 	return stop(c, r == -ENOSPC ? CAPTURE_MISSING_SPACE : CAPTURE_MISSING_IO, r);
@@ -231,11 +245,17 @@ static bool wanted(struct copier *c, struct region *region, const struct page_ru
 {
 	bool swapped = !(run->kind & PAGE_PRESENT);
 
-	if (swapped == c->job->swap_too)
-		return true;
-	if (swapped)
-		(void)atomic_fetch_or(&region->flags, REGION_SWAPPED);
-	return false;
+	switch (c->job->swap) {
+	case COPY_SWAP_TOO:
+		break;
+	case COPY_SWAP_ONLY:
+		return swapped;
+	case COPY_SWAP_LATER:
+		if (swapped)
+			(void)atomic_fetch_or(&region->flags, REGION_SWAPPED);
+		return !swapped;
+	}
+	return true;
 }
 
 /* --- files behind mappings ----------------------------------------------------------------- */
@@ -260,7 +280,7 @@ static bool copy_file(struct copier *c, const struct segment *s, uint64_t from, 
 {
 	const struct region *r = &c->job->plan->regions[s->region];
 
-	if (from == to || c->job->swap_too)
+	if (from == to || c->job->swap == COPY_SWAP_ONLY)
 		return true;
 	if (open_file(c, s->region)) {
 		skip(c, to - from, CAPTURE_MISSING_READ);
@@ -319,8 +339,8 @@ static bool copy_pages(
 		for (size_t i = 0; i < count; i++)
 			if (wanted(c, region, &c->runs[i]))
 				c->runs[kept++] = c->runs[i];
-		if (c->job->swap_too)
-			for (size_t i = 0; i < kept; i++)
+		for (size_t i = 0; i < kept; i++)
+			if (!(c->runs[i].kind & PAGE_PRESENT))
 				(void)atomic_fetch_add(
 					&c->job->swap_bytes, c->runs[i].end - c->runs[i].start);
 		if (!copy_runs(c, s, c->runs, kept))
@@ -335,7 +355,7 @@ static bool copy_object(struct copier *c, const struct segment *s, uint64_t from
 	const struct region *r = &c->job->plan->regions[s->region];
 	uint64_t base = r->start - r->offset_bytes; /* address of the object's first byte */
 
-	if (c->job->swap_too)
+	if (c->job->swap == COPY_SWAP_ONLY)
 		return true;
 	if (open_file(c, s->region)) {
 		/* Pages that the process has mapped can be read; what else there is cannot. */
@@ -381,7 +401,7 @@ bool copy_unit(struct copier *c, uint32_t segment, uint64_t from, uint64_t to)
 	case REGION_OBJECT:
 		return copy_object(c, s, from, to);
 	case REGION_WHOLE:
-		return c->job->swap_too || copy_runs(c, s, &run, 1);
+		return c->job->swap == COPY_SWAP_ONLY || copy_runs(c, s, &run, 1);
 	case REGION_NOTHING:
 	case REGION_SOURCE_COUNT:
 		break;

@@ -16,11 +16,18 @@
 
 #define COPY_RUNS_MAX 256
 
+/* What a round does about swapped pages. */
+enum copy_swap {
+	COPY_SWAP_LATER, /* leaves them, and notes on the region that it has some */
+	COPY_SWAP_ONLY,	 /* the second round: swapped pages, and nothing else */
+	COPY_SWAP_TOO,	 /* takes them as they come */
+};
+
 /* What all copiers of one capture share. */
 struct copy_job {
 	struct capture_plan *plan;
 	struct core_sink *sink;
-	bool swap_too;	  /* second round: swapped pages, and nothing else */
+	enum copy_swap swap;
 	atomic_uint stop; /* enum capture_missing bits, or COPY_STOP: end soon */
 	atomic_int error; /* negative errno that made it end */
 	_Atomic uint64_t memory_bytes;
@@ -39,7 +46,10 @@ struct copier {
 	uint32_t file_region;	   /* whose file file_fd is */
 	int file_fd;
 	int file_error;
-	bool protected; /* runs on the tracer thread, for mappings without PROT_READ */
+	bool protected;	      /* runs on the tracer thread, for mappings without PROT_READ */
+	unsigned char *image; /* where bytes go instead of the file; NULL: to the file */
+	uint64_t image_from;  /* of the core: what image[0] stands for */
+	bool image_used;      /* something has been put there */
 	struct page_run runs[COPY_RUNS_MAX];
 };
 
@@ -54,5 +64,8 @@ void copy_end(struct copier *c);
  * cannot be read stays a hole, is counted, and does not end anything.
  */
 bool copy_unit(struct copier *c, uint32_t segment, uint64_t from, uint64_t to);
+
+/* What sink_write() or pack_put() returned: notes it, and says to end unless it is 0. */
+bool copy_wrote(struct copier *c, int r);
 
 #endif

@@ -23,7 +23,9 @@
 
 #include "base/checked.h"
 #include "base/str.h"
+#include "capture/frame.h"
 #include "capture/head.h"
+#include "os/fd.h"
 #include "os/proc.h"
 
 static void put_thread_status(struct capture_plan *plan, struct note_sink *sink, uint32_t i)
@@ -130,13 +132,16 @@ int head_plan(struct capture_plan *plan)
 {
 	struct core_note note;
 	struct note_sink count;
+	uint64_t data_bytes;
 	uint64_t at;
 
 	memset(&note, 0, sizeof(note));
 	note_sink_init(&count, /* buffer= */ NULL, 0, /* flush= */ NULL, /* user= */ NULL);
 	notes_all(plan, &count, &note, &at);
-	if (layout_plan(plan->segments, plan->segment_count, count.total, plan->pages.page_bytes,
-		    &plan->layout))
+	data_bytes = order_plan(plan->segments, plan->segment_count, plan->regions,
+		/* share= */ plan->objects_open, plan->order, plan->order_first);
+	if (layout_plan(plan->segments, plan->segment_count, data_bytes, count.total,
+		    plan->pages.page_bytes, &plan->layout))
 		return -EFBIG;
 	plan->note_offset = plan->layout.notes_offset + at;
 	return 0;
@@ -145,6 +150,7 @@ int head_plan(struct capture_plan *plan)
 int head_write(struct capture_plan *plan, const struct core_note *note,
 	int (*put)(void *user, const void *bytes, size_t len), void *user)
 {
+	static const unsigned char zeros[256];
 	unsigned char header[LAYOUT_HEADER_MAX_BYTES];
 	struct note_sink sink;
 	uint64_t ignored;
@@ -159,21 +165,22 @@ int head_write(struct capture_plan *plan, const struct core_note *note,
 	}
 	plan->threads_without_registers = 0;
 	notes_all(plan, &sink, note, &ignored);
+	while (sink.total < plan->layout.data_offset && !sink.error)
+		note_put(&sink, zeros,
+			min_u64(plan->layout.data_offset - sink.total, sizeof(zeros)));
 	return note_flush(&sink);
 }
 
-static int write_at(int fd, const void *bytes, size_t len, uint64_t offset)
+int head_write_at(
+	const struct capture_plan *plan, int fd, const void *bytes, size_t len, uint64_t offset)
 {
-	ssize_t n = pwrite(fd, bytes, len, (off_t)offset);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == len ? 0 : -ENOSPC;
+	return plan->packed ? frame_write_head(fd, plan->layout.data_offset, offset, bytes, len)
+			    : fd_write_all_at(fd, bytes, len, offset);
 }
 
 int head_patch_note(const struct capture_plan *plan, int fd, const struct core_note *note)
 {
-	return write_at(fd, note, sizeof(*note), plan->note_offset);
+	return head_write_at(plan, fd, note, sizeof(*note), plan->note_offset);
 }
 
 int head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes)
@@ -182,7 +189,8 @@ int head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64
 
 	plan->segments[segment].file_bytes = bytes;
 	layout_phdr(&plan->layout, plan->segments, plan->pages.page_bytes, segment + 1, &phdr);
-	return write_at(fd, &phdr, sizeof(phdr), layout_phdr_offset(&plan->layout, segment + 1));
+	return head_write_at(
+		plan, fd, &phdr, sizeof(phdr), layout_phdr_offset(&plan->layout, segment + 1));
 }
 
 void head_note(const struct capture_plan *plan, const struct capture_result *result,

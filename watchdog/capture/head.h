@@ -13,12 +13,19 @@
 int head_plan(struct capture_plan *plan);
 
 /*
- * Writes headers and notes through put, front to back without a gap. On the tracer thread: the
- * registers are read on the way. note is our own note as it stands now. Sets
+ * Writes headers, notes and the zeros behind them through put, front to back without a gap. On the
+ * tracer thread: the registers are read on the way. note is our own note as it stands now. Sets
  * plan->threads_without_registers. 0 or what put returned.
  */
 int head_write(struct capture_plan *plan, const struct core_note *note,
 	int (*put)(void *user, const void *bytes, size_t len), void *user);
+
+/*
+ * Writes bytes of the head (at least one, none behind data_offset) to their place in the file. 0,
+ * -ENOSPC, -errno.
+ */
+int head_write_at(
+	const struct capture_plan *plan, int fd, const void *bytes, size_t len, uint64_t offset);
 
 /* Writes our own note again, where head_write() put it. 0 or -errno. */
 int head_patch_note(const struct capture_plan *plan, int fd, const struct core_note *note);

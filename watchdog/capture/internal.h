@@ -7,8 +7,10 @@
  *     place.c     where it goes: directory or output path, safe creation, removal
  *     bundle.c    the files beside the core, finish, discard
  *     plan.c      what of the target goes into the core: threads, mappings, segments; region.c
- *                 which, layout.c where, head.c and notes.c what stands in front, flags.c what not
- *     writer.c    copy workers; copy.c one stretch of memory; sink.c the file
+ *                 which, order.c and layout.c where, head.c and notes.c what stands in front,
+ *                 flags.c what not
+ *     writer.c    copy workers; queue.c what is next, copy.c one stretch of memory, sink.c the file;
+ *                 pack.c and frame.c compressed ones
  *
  * Only the thread inside capture_run() touches this structure; the copy workers and the tracer see
  * the parts that they are handed.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The layout of a core: ELF header, section 0 if needed, program headers, notes, and from the next
- * page boundary on the memory, in the order of addresses.
+ * page boundary on the memory, in the order of order.c.
  *
  * Every PT_LOAD has file_bytes of room, whether or not the pages exist: the file is made its full
  * length at once, and what is never written is a hole that reads as zeros. Debuggers disagree about
@@ -31,8 +31,8 @@ static bool round_up(uint64_t value, uint64_t unit, uint64_t *ret)
 	return true;
 }
 
-int layout_plan(struct segment *segments, uint32_t count, uint64_t notes_bytes, uint64_t page_bytes,
-	struct layout *ret)
+int layout_plan(struct segment *segments, uint32_t count, uint64_t data_bytes, uint64_t notes_bytes,
+	uint64_t page_bytes, struct layout *ret)
 {
 	struct layout l = {.segments = count, .notes_bytes = notes_bytes};
 	uint64_t at;
@@ -44,12 +44,10 @@ int layout_plan(struct segment *segments, uint32_t count, uint64_t notes_bytes, 
 	if (!checked_add(l.notes_offset, notes_bytes, &at) || !round_up(at, page_bytes, &at))
 		return LAYOUT_TOO_LARGE;
 	l.data_offset = at;
-	for (uint32_t i = 0; i < count; i++) {
-		segments[i].offset = at;
-		if (!checked_add(at, segments[i].file_bytes, &at) || at > INT64_MAX)
-			return LAYOUT_TOO_LARGE;
-	}
-	l.file_bytes = at;
+	if (!checked_add(at, data_bytes, &l.file_bytes) || l.file_bytes > INT64_MAX)
+		return LAYOUT_TOO_LARGE;
+	for (uint32_t i = 0; i < count; i++)
+		segments[i].offset += at;
 	*ret = l;
 	return 0;
 }

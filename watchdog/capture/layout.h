@@ -15,9 +15,11 @@ struct segment {
 	uint64_t start;
 	uint64_t mem_bytes;
 	uint64_t file_bytes; /* a multiple of the page size, at most mem_bytes */
-	uint64_t offset;     /* in the file; given by layout_plan() */
+	uint64_t offset;     /* in the file: see layout_plan() */
 	uint32_t region;     /* index of its mapping */
-	uint32_t prot;	     /* enum maps_prot bits */
+	uint8_t prot;	     /* enum maps_prot bits */
+	uint8_t rank;	     /* enum order_rank */
+	uint16_t unused;
 };
 
 struct layout {
@@ -37,9 +39,12 @@ enum layout_result {
 
 #define LAYOUT_HEADER_MAX_BYTES (sizeof(Elf64_Ehdr) + sizeof(Elf64_Shdr))
 
-/* Gives every segment its offset. 0 or LAYOUT_TOO_LARGE. */
-int layout_plan(struct segment *segments, uint32_t count, uint64_t notes_bytes, uint64_t page_bytes,
-	struct layout *ret);
+/*
+ * Segments come with offsets behind the beginning of the data, which is data_bytes long
+ * (order_plan()), and get them behind the beginning of the file. 0 or LAYOUT_TOO_LARGE.
+ */
+int layout_plan(struct segment *segments, uint32_t count, uint64_t data_bytes, uint64_t notes_bytes,
+	uint64_t page_bytes, struct layout *ret);
 
 /* Writes the first header_bytes of the file into buffer; returns their number. */
 size_t layout_header(const struct layout *layout, uint16_t machine, void *buffer);

@@ -62,7 +62,8 @@ int plan_new(const struct capture_limits *limits, struct capture_plan **ret)
 		padded(threads * sizeof(*plan->ns_tids)) +
 		padded(threads * sizeof(*plan->stack_pointers)) +
 		padded(regions * sizeof(*plan->regions)) +
-		padded(segments * sizeof(*plan->segments)) + padded(PLAN_NAMES_BYTES) +
+		padded(segments * sizeof(*plan->segments)) +
+		padded(segments * sizeof(*plan->order)) + padded(PLAN_NAMES_BYTES) +
 		padded(PLAN_TEXT_BYTES) + padded(PLAN_NOTES_BYTES) + padded(ARCH_REGSET_MAX_BYTES) +
 		padded(PTRACE_BITMAP_BYTES);
 	plan->memory = aligned_alloc(TABLE_ALIGN, plan->memory_bytes);
@@ -80,6 +81,7 @@ int plan_new(const struct capture_limits *limits, struct capture_plan **ret)
 	plan->stack_pointers = take(&at, threads * sizeof(*plan->stack_pointers));
 	plan->regions = take(&at, regions * sizeof(*plan->regions));
 	plan->segments = take(&at, segments * sizeof(*plan->segments));
+	plan->order = take(&at, segments * sizeof(*plan->order));
 	plan->names = take(&at, PLAN_NAMES_BYTES);
 	plan->text = take(&at, PLAN_TEXT_BYTES);
 	plan->notes = take(&at, PLAN_NOTES_BYTES);
@@ -142,6 +144,9 @@ int plan_open(struct capture_plan *plan, const struct capture_request *request)
 	plan->names_len = 1;
 	plan->auxv_len = 0;
 	plan->kind = request->kind;
+	plan->packed = request->compress != COMPRESS_NONE;
+	plan->objects_open = plan->objects_tried = false;
+	memset(plan->order_first, 0, sizeof(plan->order_first));
 	memset(plan->regset_len, 0, sizeof(plan->regset_len));
 	memset(&plan->layout, 0, sizeof(plan->layout));
 	r = proc_open(request->pid, &plan->proc_fd);
@@ -360,7 +365,8 @@ static void add_segment(struct capture_plan *plan, uint64_t from, uint64_t to, b
 		.mem_bytes = to - from,
 		.file_bytes = room ? to - from : 0,
 		.region = region,
-		.prot = plan->regions[region].prot};
+		.prot = plan->regions[region].prot,
+		.rank = plan->rank};
 }
 
 /* [from, to), with no room for empty stretches of PLAN_HOLE_BYTES, nor for the whole if empty. */
@@ -371,7 +377,7 @@ static int add_pages(struct capture_plan *plan, uint64_t from, uint64_t to)
 	while (at < to) {
 		uint64_t full;
 		uint64_t next;
-		int r = pages_next(&plan->pages, at, to, /* anon= */ false, &next);
+		int r = pages_next(&plan->pages, at, to, PAGES_NEXT_ANY, &next);
 
 		if (r)
 			return r;
@@ -388,7 +394,7 @@ static int add_pages(struct capture_plan *plan, uint64_t from, uint64_t to)
 		full = at;
 		while (next < to && next - full < PLAN_HOLE_BYTES) {
 			full = min_u64(to, next + PLAN_HOLE_BYTES);
-			r = pages_next(&plan->pages, full, to, /* anon= */ false, &next);
+			r = pages_next(&plan->pages, full, to, PAGES_NEXT_ANY, &next);
 			if (r)
 				return r;
 		}
@@ -487,6 +493,31 @@ static void choose_blind(
 		(struct region_choice){.source = REGION_NOTHING, .from = e->start, .to = e->start};
 }
 
+/*
+ * A compressed core is written front to back, so what has swapped pages comes behind what has none.
+ * Also finds out, with the first one, whether memory objects can be opened.
+ */
+static int rank_region(struct capture_plan *plan, const struct region *r)
+{
+	uint64_t swapped = r->end;
+	int error = 0;
+
+	if (plan->packed && plan->status.swap_bytes && plan->pages.method != PAGES_BLIND &&
+		(r->source == REGION_PAGES || r->source == REGION_OVERLAY))
+		error = pages_next(&plan->pages, r->start, r->end, PAGES_NEXT_SWAPPED, &swapped);
+	plan->rank = (uint8_t)order_rank_of(r, swapped < r->end);
+	if (r->source == REGION_OBJECT && !plan->objects_tried) {
+		const struct file_identity identity = {
+			.inode = r->inode, .major = r->major, .minor = r->minor};
+		_cleanup_close_ int fd = -1;
+
+		plan->objects_tried = true;
+		plan->objects_open = pages_open_file(&plan->pages, r->start, r->end,
+					     plan_name(plan, r), &identity, &fd) == 0;
+	}
+	return error;
+}
+
 static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 {
 	struct region *region = &plan->regions[plan->region_count];
@@ -505,7 +536,7 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 	if (region_wants_anon(e) && plan->pages.method == PAGES_BLIND) {
 		facts.has_anon = true; /* until smaps says otherwise: flags.c */
 	} else if (region_wants_anon(e)) {
-		r = pages_next(&plan->pages, e->start, e->end, /* anon= */ true, &anon);
+		r = pages_next(&plan->pages, e->start, e->end, PAGES_NEXT_OWN, &anon);
 		if (r)
 			return r;
 		facts.has_anon = anon < e->end;
@@ -528,7 +559,9 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 		plan->file_count++;
 		plan->file_names_bytes += strlen(plan_name(plan, region)) + 1;
 	}
-	r = add_choice(plan, region, &choice, facts.has_sp);
+	r = rank_region(plan, region);
+	if (r == 0)
+		r = add_choice(plan, region, &choice, facts.has_sp);
 	plan->region_count++;
 	return r;
 }

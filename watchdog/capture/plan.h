@@ -14,6 +14,7 @@
 #include "capture/capture.h"
 #include "capture/layout.h"
 #include "capture/notes.h"
+#include "capture/order.h"
 #include "capture/region.h"
 #include "os/arch.h"
 #include "os/pages.h"
@@ -40,6 +41,7 @@ struct capture_plan {
 	uint64_t *stack_pointers; /* sorted; of the threads that have one */
 	struct region *regions;
 	struct segment *segments;
+	uint32_t *order;       /* see order_plan() */
 	char *names;	       /* each terminated; [0] is the empty one */
 	char *text;	       /* PLAN_TEXT_BYTES */
 	unsigned char *notes;  /* PLAN_NOTES_BYTES */
@@ -62,6 +64,11 @@ struct capture_plan {
 	struct note_process process;
 	struct layout layout;
 	enum capture_kind kind;
+	bool packed;	   /* the core is compressed */
+	bool objects_open; /* memory objects can be read by themselves */
+	bool objects_tried;
+	uint8_t rank; /* of the region that is being added */
+	uint32_t order_first[ORDER_RANKS + 1];
 	uint32_t stack_pointer_count;
 	uint32_t region_count;
 	uint32_t regions_lost; /* beyond max_regions */

@@ -8,7 +8,8 @@
  * pointers and program counters are what /proc tells. The capture of the memory does not suffer
  * from it.
  *
- * The file is made its full length at once, so headers written next are those of a valid core.
+ * The file is made its full length at once, so headers written next are those of a valid core; a
+ * compressed one grows.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -123,20 +124,10 @@ int prepare_plan(struct run *run)
 static int put_head(void *user, const void *bytes, size_t len)
 {
 	struct run *run = user;
-	const char *at = bytes;
+	int r = head_write_at(run->plan, run->c->place.core_fd, bytes, len, run->put_offset);
 
-	while (len) {
-		ssize_t n = pwrite(run->c->place.core_fd, at, len, (off_t)run->put_offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -ENOSPC;
-		at += n;
-		len -= (size_t)n;
-		run->put_offset += (uint64_t)n;
-	}
-	return 0;
+	run->put_offset += len;
+	return r;
 }
 
 static int call_head(void *arg)
@@ -183,7 +174,7 @@ int prepare_create(struct run *run)
 			"process %d: not even headers and stacks fit into the %" PRIu64
 			" bytes that may be written",
 			c->request.pid, run->room_bytes);
-	r = set_length(run);
+	r = run->plan->packed ? 0 : set_length(run);
 	if (r)
 		return r;
 	if (tracer_call(c->tracer, call_head, run, clock_now_ns() + REGISTERS_TIMEOUT_NS, &r))

@@ -7,8 +7,8 @@
  * that only a tracer may read. This thread keeps the deadline for all of them and tells of
  * progress; workers and tracer look at one flag between two batches.
  *
- * At the end the truth is put into the file: segments that were not begun, and those that could not
- * be seen, lose their room and read as missing instead of as zeros.
+ * At the end the truth is put into the file: what was not copied, and what could not be seen, loses
+ * its room and reads as missing instead of as zeros.
  *
  * Limits: a target that is killed under the copy is noticed at the end, by its own state: page
  * tables that went away read as empty. What was copied before is kept.
@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -73,19 +74,45 @@ static bool has_swapped(const struct capture_plan *plan)
 	return false;
 }
 
-/* What was not begun loses its room, and reads as missing instead of as zeros. */
-static void drop_untouched(struct run *run)
+/* What was not copied loses its room, and reads as missing instead of as zeros. */
+static void cut_uncopied(struct run *run)
 {
 	struct capture_plan *plan = run->plan;
 
 	for (uint32_t i = 0; i < plan->segment_count; i++) {
 		uint64_t bytes = plan->segments[i].file_bytes;
+		uint64_t copied = bytes ? writer_copied_bytes(run->c->writer, i) : 0;
 
-		if (!bytes || !writer_untouched(run->c->writer, i))
+		if (copied == bytes)
 			continue;
-		run->result->skipped_bytes += bytes;
-		(void)head_cut_segment(plan, run->c->place.core_fd, i, 0); /* else: zeros */
+		run->result->skipped_bytes += bytes - copied;
+		(void)head_cut_segment(plan, run->c->place.core_fd, i, copied); /* else: zeros */
 	}
+}
+
+/* The same for a compressed core, which ends with its last whole frame. */
+static void cut_packed(struct run *run)
+{
+	struct capture_plan *plan = run->plan;
+	int fd = run->c->place.core_fd;
+	uint64_t file_bytes;
+	uint64_t core_bytes;
+
+	writer_packed_end(run->c->writer, &file_bytes, &core_bytes);
+	if (core_bytes == plan->layout.file_bytes)
+		return;
+	if (ftruncate(fd, (off_t)file_bytes) < 0 && !run->result->error)
+		run->result->error = -errno; /* the reader meets a broken frame at its end */
+	for (uint32_t i = 0; i < plan->segment_count; i++) {
+		uint64_t bytes = plan->segments[i].file_bytes;
+		uint64_t copied = min_u64(bytes, sub_floor(core_bytes, plan->segments[i].offset));
+
+		if (copied == bytes)
+			continue;
+		run->result->skipped_bytes += bytes - copied;
+		(void)head_cut_segment(plan, fd, i, copied);
+	}
+	plan->layout.file_bytes = core_bytes;
 }
 
 /* The same for what nobody let us see. */
@@ -154,16 +181,20 @@ void transfer(struct run *run)
 	bool done;
 	int ignored;
 
-	writer_begin(c->writer, run->plan, c->place.core_fd,
+	writer_begin(c->writer, run->plan, c->place.core_fd, c->request.swap == SWAP_LAST,
 		sub_floor(run->room_bytes, run->plan->layout.data_offset), run->cache_bytes);
 	run->flags_error = flags_read(run->plan, c->writer, c->place.core_fd, c->request.all_pages,
 		run->deadline_ns, &result->dontdump_bytes, &unknown_bytes);
-	tracer_start(c->tracer, call_protected, run);
+	if (!run->plan->packed)
+		tracer_start(c->tracer, call_protected, run);
 	(void)bundle_snapshot(c, run->plan->mm_fd); /* the core does not depend on it */
 	done = wait_round(run);
+	if (run->plan->packed && done)
+		tracer_start(c->tracer, call_protected, run);
 	/* Whatever stopped the workers stops it, too. */
-	if (tracer_wait(c->tracer, min_u64(run->deadline_ns, clock_now_ns() + NS_PER_S * 3600),
-		    &ignored)) {
+	if ((!run->plan->packed || done) &&
+		tracer_wait(c->tracer, min_u64(run->deadline_ns, clock_now_ns() + NS_PER_S * 3600),
+			&ignored)) {
 		writer_stop(c->writer, CAPTURE_MISSING_DEADLINE);
 		done = false;
 		if (tracer_wait(c->tracer, clock_now_ns() + WORKER_GRACE_NS, &ignored))
@@ -189,7 +220,7 @@ void transfer(struct run *run)
 		    (CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |
 			    CAPTURE_MISSING_EXITED)) &&
 		done && has_swapped(run->plan)) {
-		if (c->request.swap == SWAP_LAST) {
+		if (c->request.swap == SWAP_LAST && !run->plan->packed) {
 			writer_begin_swap(c->writer);
 			(void)wait_round(run);
 			writer_counts(c->writer, result);
@@ -197,9 +228,11 @@ void transfer(struct run *run)
 		} else {
 			result->missing |= CAPTURE_MISSING_SWAP;
 		}
-	} else if (!writer_busy(c->writer)) {
-		drop_untouched(run);
+	} else if (!run->plan->packed && !writer_busy(c->writer)) {
+		cut_uncopied(run);
 	}
+	if (run->plan->packed)
+		cut_packed(run);
 	result->mappings_written = mappings_written(run->plan);
 	if (result->threads_without_registers)
 		result->missing |= CAPTURE_MISSING_THREADS;

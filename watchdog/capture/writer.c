@@ -2,20 +2,15 @@
 /*
  * The copy workers.
  *
- * Each takes units, stretches of at most UNIT_BYTES of one segment, from a shared queue until
- * nothing is left. The queue is not built: it is one cursor per class of value over the table of
- * segments, and a unit is what the cursor of the most valuable class with something left points at.
- * So stacks are copied before heaps, and a core that is cut off has what is needed to read the rest
- * of it.
- *
- * A segment may only be taken when the flags of its mapping are known (flags.c reads them while
- * the workers run). A worker that finds the next segment of a class unknown tries the next class;
- * when no class has anything known it waits. Where not everything fits on the disk, it waits for
- * the flags of stacks and runtime data, too, rather than fill the room with heaps.
+ * Each takes pieces of the core from a shared queue (queue.c) until nothing is left: most valuable
+ * first, so stacks are copied before heaps, and a core that is cut off has what is needed to read
+ * the rest of it.
  *
  * Every worker reads into its own buffer and writes with pwrite to places that no other writes to,
  * so they share nothing but the cursors and the counters. Two are enough: two cores copy 13 GiB/s,
- * no disk takes more.
+ * no disk takes more. A compressed core has an order: its pieces are packed side by side and
+ * appended in turn (pack.c), and the tracer, once the workers are done, appends what only it may
+ * read.
  *
  * Deadlines are kept by the caller's thread, which waits with a timeout and asks for a stop; a
  * worker looks at that between two batches. One that is caught in a system call (a dead file
@@ -30,18 +25,12 @@
 #include <time.h>
 
 #include "base/checked.h"
+#include "capture/frame.h"
+#include "capture/pack.h"
+#include "capture/queue.h"
 #include "capture/writer.h"
-#include "parse/maps.h"
 
-#define UNIT_BYTES                                                                     \
-	(16ULL << 20) /* 2-3 ms of copying: small against a core, large against a lock \
-		       */
 #define STACK_BYTES (128U << 10)
-
-struct cursor {
-	uint32_t segment;
-	uint64_t done_bytes; /* of it, given out */
-};
 
 struct capture_writer {
 	pthread_mutex_t lock;
@@ -57,84 +46,84 @@ struct capture_writer {
 	bool quit;
 	struct copy_job job;
 	struct core_sink sink;
-	struct cursor cursors[REGION_CLASS_COUNT];
-	uint64_t known;
-	bool tight; /* there may be less room than memory */
+	struct pack *pack;
+	struct queue queue;
 };
 
 struct worker_start {
 	struct capture_writer *writer;
 	struct copier *copier;
+	uint32_t lane;
 };
 
-/* --- the queue ----------------------------------------------------------------------------- */
+/* --- pieces -------------------------------------------------------------------------------- */
 
-static bool is_protected(const struct region *r)
-{
-	return !(r->prot & MAPS_READ) && r->source == REGION_PAGES;
-}
-
-/* Whether a worker has to do with this segment at all; its region is known. */
-static bool wanted(const struct capture_writer *w, const struct segment *s, const struct region *r)
-{
-	if (!s->file_bytes || r->flags & REGION_LEFT_OUT || is_protected(r))
-		return false;
-	return !w->job.swap_too || r->flags & REGION_SWAPPED;
-}
-
-struct unit {
-	uint32_t segment;
-	uint64_t from;
-	uint64_t to;
-};
-
-enum next { NEXT_UNIT, NEXT_UNKNOWN, NEXT_NONE };
-
-static enum next next_of_class(struct capture_writer *w, uint32_t class, struct unit *ret)
-{
-	const struct capture_plan *plan = w->job.plan;
-	struct cursor *c = &w->cursors[class];
-
-	for (; c->segment < plan->segment_count; c->segment++, c->done_bytes = 0) {
-		const struct segment *s = &plan->segments[c->segment];
-		const struct region *r = &plan->regions[s->region];
-
-		if (r->class != class)
-			continue;
-		if (r->end > w->known)
-			return NEXT_UNKNOWN;
-		if (!wanted(w, s, r) || c->done_bytes == s->file_bytes)
-			continue;
-		ret->segment = c->segment;
-		ret->from = s->start + c->done_bytes;
-		ret->to = s->start + min_u64(s->file_bytes, c->done_bytes + UNIT_BYTES);
-		c->done_bytes = ret->to - s->start;
-		return NEXT_UNIT;
-	}
-	return NEXT_NONE;
-}
-
-/* The most valuable unit that may be taken; waits while there are only unknown ones. */
-static bool next_unit(struct capture_writer *w, struct unit *ret)
+/* The next piece; waits while there are only unknown ones. False: none, or stopped. */
+static bool next_piece(struct capture_writer *w, struct queue_piece *ret)
 {
 	for (;;) {
-		bool unknown = false;
+		enum queue_next next;
 
 		if (atomic_load(&w->job.stop))
 			return false;
-		for (uint32_t class = 0; class < REGION_CLASS_COUNT; class ++) {
-			enum next next = next_of_class(w, class, ret);
-
-			if (next == NEXT_UNIT)
-				return true;
-			unknown |= next == NEXT_UNKNOWN;
-			if (unknown && w->tight && class == REGION_RUNTIME)
-				break;
-		}
-		if (!unknown)
-			return false;
+		next = queue_next(&w->queue, ORDER_PROTECTED, ret);
+		if (next != QUEUE_UNKNOWN)
+			return next == QUEUE_PIECE;
 		(void)pthread_cond_wait(&w->work, &w->lock);
 	}
+}
+
+/* Copies what the segments have in a piece. */
+static bool copy_segments(
+	struct capture_writer *w, struct copier *c, const struct queue_piece *piece)
+{
+	const struct capture_plan *plan = w->job.plan;
+	uint64_t at = piece->from;
+
+	for (uint32_t i = piece->position; at < piece->to && i < plan->order_first[ORDER_RANKS];
+		i++) {
+		const struct segment *s = &plan->segments[plan->order[i]];
+		uint64_t from = max_u64(at, s->offset);
+		uint64_t to = min_u64(piece->to, s->offset + s->file_bytes);
+
+		if (s->offset >= piece->to)
+			break;
+		if (from >= to || !queue_wants(&w->queue, s))
+			continue;
+		if (!copy_unit(c, plan->order[i], s->start + (from - s->offset),
+			    s->start + (to - s->offset)))
+			return false;
+		at = to;
+	}
+	return true;
+}
+
+/* Copies a piece to its place in the file, or packs and appends it. False: end. */
+static bool copy_piece(
+	struct capture_writer *w, struct copier *c, uint32_t lane, const struct queue_piece *piece)
+{
+	struct pack_piece packed = {.number = piece->number,
+		.from = piece->from,
+		.to = piece->to,
+		.zeros = piece->zeros};
+	bool more = true;
+	int r;
+
+	if (!w->job.plan->packed)
+		return copy_segments(w, c, piece);
+	c->image = pack_image(w->pack, lane);
+	c->image_from = piece->from;
+	c->image_used = false;
+	if (!piece->zeros)
+		more = copy_segments(w, c, piece);
+	packed.zeros |= !c->image_used;
+	if (more) {
+		r = pack_put(w->pack, lane, &packed, c->buffer, c->buffer_bytes, &c->window);
+		more = r == -ECANCELED ? false : copy_wrote(c, r);
+	}
+	if (!more)
+		pack_wake(w->pack); /* the other waits for its turn, which does not come */
+	return more;
 }
 
 static void *serve(void *user)
@@ -142,7 +131,7 @@ static void *serve(void *user)
 	struct worker_start start = *(struct worker_start *)user;
 	struct capture_writer *w = start.writer;
 	uint32_t round = 0;
-	struct unit unit;
+	struct queue_piece piece;
 
 	free(user);
 	(void)pthread_mutex_lock(&w->lock);
@@ -153,14 +142,16 @@ static void *serve(void *user)
 			break;
 		round = w->round;
 		copy_begin(start.copier, &w->job, /* protected= */ false);
-		while (next_unit(w, &unit)) {
+		while (next_piece(w, &piece)) {
 			bool more;
 
 			(void)pthread_mutex_unlock(&w->lock);
-			more = copy_unit(start.copier, unit.segment, unit.from, unit.to);
+			more = copy_piece(w, start.copier, start.lane, &piece);
 			(void)pthread_mutex_lock(&w->lock);
-			if (!more)
+			if (!more) {
+				queue_broken(&w->queue, &piece);
 				break;
+			}
 		}
 		(void)pthread_mutex_unlock(&w->lock);
 		copy_end(start.copier);
@@ -184,7 +175,7 @@ static int start_worker(struct capture_writer *w, uint32_t i)
 
 	if (!start)
 		return -ENOMEM;
-	*start = (struct worker_start){.writer = w, .copier = &w->copiers[i]};
+	*start = (struct worker_start){.writer = w, .copier = &w->copiers[i], .lane = i};
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
 	(void)sigfillset(&all);
@@ -206,7 +197,7 @@ int writer_new(const struct capture_limits *limits, struct capture_writer **ret)
 	int r = 0;
 
 	if (!limits->copy_threads || limits->copy_threads > WRITER_THREADS_MAX ||
-		limits->buffer_bytes < (64U << 10) || limits->buffer_bytes % (64U << 10))
+		limits->buffer_bytes < FRAME_BYTES || limits->buffer_bytes % (64U << 10))
 		return -EINVAL;
 	w = calloc(1, sizeof(*w));
 	if (!w)
@@ -224,6 +215,7 @@ int writer_new(const struct capture_limits *limits, struct capture_writer **ret)
 	(void)pthread_cond_init(&w->done, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	copy_init(&w->tracer, w->buffers, limits->buffer_bytes);
+	r = pack_new(limits->copy_threads, &w->pack);
 	for (uint32_t i = 0; i < limits->copy_threads && r == 0; i++) {
 		copy_init(&w->copiers[i], w->buffers + (size_t)(i + 1) * limits->buffer_bytes,
 			limits->buffer_bytes);
@@ -257,6 +249,7 @@ void writer_free(struct capture_writer *w)
 	(void)pthread_cond_destroy(&w->work);
 	(void)pthread_cond_destroy(&w->done);
 	(void)pthread_mutex_destroy(&w->lock);
+	pack_free(w->pack);
 	free(w->buffers);
 	free(w);
 }
@@ -275,22 +268,26 @@ bool writer_busy(struct capture_writer *w)
 
 static void begin_round(struct capture_writer *w)
 {
-	memset(w->cursors, 0, sizeof(w->cursors));
 	w->active = w->count;
 	w->round++;
 	(void)pthread_cond_broadcast(&w->work);
 }
 
-void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes,
-	uint64_t cache_bytes)
+void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, bool swap_too,
+	uint64_t room_bytes, uint64_t cache_bytes)
 {
+	uint64_t head_bytes = plan->layout.data_offset;
+
 	(void)pthread_mutex_lock(&w->lock);
 	memset(&w->job, 0, sizeof(w->job));
 	sink_init(&w->sink, fd, room_bytes, cache_bytes, w->count);
-	w->tight = room_bytes < plan->layout.file_bytes;
 	w->job.plan = plan;
 	w->job.sink = &w->sink;
-	w->known = 0;
+	w->job.swap = plan->packed && swap_too ? COPY_SWAP_TOO : COPY_SWAP_LATER;
+	queue_begin(&w->queue, plan, room_bytes < plan->layout.file_bytes, /* swapped= */ false);
+	if (plan->packed)
+		pack_begin(
+			w->pack, &w->sink, &w->job.stop, frame_head_size(head_bytes), head_bytes);
 	begin_round(w);
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -298,7 +295,7 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, u
 void writer_known(struct capture_writer *w, uint64_t address)
 {
 	(void)pthread_mutex_lock(&w->lock);
-	w->known = address;
+	w->queue.known = address;
 	(void)pthread_cond_broadcast(&w->work);
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -309,6 +306,7 @@ void writer_stop(struct capture_writer *w, unsigned int missing)
 	(void)atomic_fetch_or(&w->job.stop, missing | COPY_STOP);
 	(void)pthread_cond_broadcast(&w->work);
 	(void)pthread_mutex_unlock(&w->lock);
+	pack_wake(w->pack);
 }
 
 enum writer_result writer_wait(struct capture_writer *w, uint64_t until_ns)
@@ -329,23 +327,38 @@ enum writer_result writer_wait(struct capture_writer *w, uint64_t until_ns)
 void writer_begin_swap(struct capture_writer *w)
 {
 	(void)pthread_mutex_lock(&w->lock);
-	w->job.swap_too = true;
+	w->job.swap = COPY_SWAP_ONLY;
+	queue_begin(&w->queue, w->job.plan, /* tight= */ false, /* swapped= */ true);
 	begin_round(w);
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* Of a compressed core: the rest of the file, from where the workers came to. */
+static void append_protected(struct capture_writer *w)
+{
+	struct queue_piece piece;
+
+	while (!atomic_load(&w->job.stop) &&
+		queue_next(&w->queue, ORDER_RANKS, &piece) == QUEUE_PIECE &&
+		copy_piece(w, &w->tracer, /* lane= */ 0, &piece))
+		;
 }
 
 void writer_copy_protected(struct capture_writer *w)
 {
 	const struct capture_plan *plan = w->job.plan;
-	bool more = true;
+	bool more = !plan->packed;
 
 	copy_begin(&w->tracer, &w->job, /* protected= */ true);
-	for (uint32_t i = 0; i < plan->segment_count && more; i++) {
-		const struct segment *s = &plan->segments[i];
-		const struct region *r = &plan->regions[s->region];
+	if (plan->packed)
+		append_protected(w);
+	for (uint32_t i = plan->order_first[ORDER_PROTECTED];
+		i < plan->order_first[ORDER_RANKS] && more; i++) {
+		const struct segment *s = &plan->segments[plan->order[i]];
 
-		if (s->file_bytes && is_protected(r) && !(r->flags & REGION_LEFT_OUT))
-			more = copy_unit(&w->tracer, i, s->start, s->start + s->file_bytes);
+		if (queue_wants(&w->queue, s))
+			more = copy_unit(
+				&w->tracer, plan->order[i], s->start, s->start + s->file_bytes);
 	}
 	copy_end(&w->tracer);
 }
@@ -363,13 +376,15 @@ void writer_counts(struct capture_writer *w, struct capture_result *ret)
 		ret->error = atomic_load(&job->error);
 }
 
-bool writer_untouched(struct capture_writer *w, uint32_t segment)
+uint64_t writer_copied_bytes(struct capture_writer *w, uint32_t segment)
 {
-	const struct capture_plan *plan = w->job.plan;
-	const struct region *r = &plan->regions[plan->segments[segment].region];
-	const struct cursor *c = &w->cursors[r->class];
+	const struct segment *s = &w->job.plan->segments[segment];
 
-	if (is_protected(r))
-		return false;
-	return segment > c->segment || (segment == c->segment && !c->done_bytes);
+	/* The tracer goes through its own without the queue. */
+	return s->rank == ORDER_PROTECTED ? s->file_bytes : queue_copied_bytes(&w->queue, s);
+}
+
+void writer_packed_end(struct capture_writer *w, uint64_t *ret_file, uint64_t *ret_core)
+{
+	pack_end(w->pack, ret_file, ret_core);
 }

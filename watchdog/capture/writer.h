@@ -29,10 +29,11 @@ bool writer_busy(struct capture_writer *w);
 
 /*
  * Begins to copy plan into fd. At first only segments below `known` may be taken; writer_known()
- * raises that, and ends with UINT64_MAX. room_bytes, cache_bytes: see sink.h. Does not wait.
+ * raises that, and ends with UINT64_MAX. room_bytes, cache_bytes: see sink.h. swap_too: a
+ * compressed core, which knows no second round, has its swapped pages. Does not wait.
  */
-void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes,
-	uint64_t cache_bytes);
+void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, bool swap_too,
+	uint64_t room_bytes, uint64_t cache_bytes);
 void writer_known(struct capture_writer *w, uint64_t address);
 
 /* Asks for the end: missing are enum capture_missing bits, or COPY_STOP. */
@@ -50,8 +51,9 @@ enum writer_result writer_wait(struct capture_writer *w, uint64_t until_ns);
 void writer_begin_swap(struct capture_writer *w);
 
 /*
- * On the tracer thread, beside the workers: copies what they must leave, mappings without
- * PROT_READ. Needs writer_known(UINT64_MAX).
+ * On the tracer thread: copies what the workers must leave, mappings without PROT_READ. Needs
+ * writer_known(UINT64_MAX). Beside the workers; of a compressed core after them, since it appends,
+ * and ends the file.
  */
 void writer_copy_protected(struct capture_writer *w);
 
@@ -59,9 +61,12 @@ void writer_copy_protected(struct capture_writer *w);
 void writer_counts(struct capture_writer *w, struct capture_result *ret);
 
 /*
- * Whether a segment was not begun when the copy was stopped. Only after WRITER_DONE of a round that
- * is not the swap round.
+ * How many bytes of a segment are in the core. Only after WRITER_DONE of a round that is not the
+ * swap round, and not of a compressed core.
  */
-bool writer_untouched(struct capture_writer *w, uint32_t segment);
+uint64_t writer_copied_bytes(struct capture_writer *w, uint32_t segment);
+
+/* See pack_end(). */
+void writer_packed_end(struct capture_writer *w, uint64_t *ret_file, uint64_t *ret_core);
 
 #endif

@@ -7,6 +7,7 @@
 #define OOMSNAP_OS_FD_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -29,6 +30,9 @@ int fd_write_text(int fd, const char *text, size_t len);
 
 /* Writes everything, over short writes and EINTR. 0 or -errno. */
 int fd_write_all(int fd, const void *bytes, size_t len);
+
+/* The same to an offset of a file; -ENOSPC also where nothing can be written any more. */
+int fd_write_all_at(int fd, const void *bytes, size_t len, uint64_t offset);
 
 /* Opens path below dir_fd for writing and writes text into it in one piece. 0 or -errno. */
 int fd_write_text_at(int dir_fd, const char *path, const char *text);

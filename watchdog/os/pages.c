@@ -79,11 +79,12 @@ struct scan_arg {
 /* --- PAGEMAP_SCAN -------------------------------------------------------------------------- */
 
 /*
- * One call. Present pages but for the zero page, and swapped ones; with anon, of these only such
- * that belong to no file.
+ * One call. Present pages but for the zero page, and swapped ones; of these only such that belong
+ * to no file, or only the swapped ones.
  */
-static int scan_call(struct pages *p, struct scan_arg *arg, bool anon)
+static int scan_call(struct pages *p, struct scan_arg *arg, enum pages_next_kind kind)
 {
+	uint64_t no_file = kind == PAGES_NEXT_OWN ? SCAN_FILE : 0;
 	uint32_t known = atomic_load(&p->scan_categories);
 	uint32_t guard = known ? known & SCAN_GUARD : SCAN_GUARD;
 
@@ -91,9 +92,10 @@ static int scan_call(struct pages *p, struct scan_arg *arg, bool anon)
 		int r;
 
 		arg->size = sizeof(*arg);
-		arg->category_inverted = SCAN_PFNZERO | guard | (anon ? SCAN_FILE : 0);
-		arg->category_mask = SCAN_PFNZERO | guard | (anon ? SCAN_FILE : 0);
-		arg->category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED;
+		arg->category_inverted = SCAN_PFNZERO | guard | no_file;
+		arg->category_mask = SCAN_PFNZERO | guard | no_file;
+		arg->category_anyof_mask =
+			kind == PAGES_NEXT_SWAPPED ? SCAN_SWAPPED : SCAN_PRESENT | SCAN_SWAPPED;
 		arg->return_mask = SCAN_PRESENT | SCAN_SWAPPED | SCAN_FILE;
 		r = ioctl(p->pagemap_fd, SCAN_IOCTL, arg);
 		if (r >= 0) {
@@ -123,7 +125,7 @@ static int scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *
 	int n;
 
 	arg.vec_len = min_u64(max, SCAN_RUNS_MAX);
-	n = scan_call(p, &arg, /* anon= */ false);
+	n = scan_call(p, &arg, PAGES_NEXT_ANY);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++)
@@ -202,7 +204,7 @@ int pages_open(struct pages *p, pid_t id, int proc_fd)
 	atomic_store(&p->scan_categories, 0);
 	if (p->pagemap_fd < 0)
 		p->method = PAGES_BLIND;
-	else if (scan_call(p, &arg, /* anon= */ false) >= 0)
+	else if (scan_call(p, &arg, PAGES_NEXT_ANY) >= 0)
 		p->method = PAGES_SCAN;
 	else
 		p->method = PAGES_PAGEMAP;
@@ -241,7 +243,21 @@ int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *r
 	return 0;
 }
 
-int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_t *ret)
+static bool kind_matches(uint32_t page, enum pages_next_kind kind)
+{
+	switch (kind) {
+	case PAGES_NEXT_OWN:
+		return page & (PAGE_ANON | PAGE_SWAPPED);
+	case PAGES_NEXT_SWAPPED:
+		return page & PAGE_SWAPPED;
+	case PAGES_NEXT_ANY:
+		break;
+	}
+	return true;
+}
+
+int pages_next(
+	struct pages *p, uint64_t start, uint64_t end, enum pages_next_kind kind, uint64_t *ret)
 {
 	struct scan_region region;
 	struct scan_arg arg = {.start = start,
@@ -252,7 +268,7 @@ int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_
 	struct page_run runs[8];
 
 	if (p->method == PAGES_SCAN) {
-		int n = scan_call(p, &arg, anon);
+		int n = scan_call(p, &arg, kind);
 
 		if (n < 0)
 			return n;
@@ -266,7 +282,7 @@ int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_
 		if (r)
 			return r;
 		for (size_t i = 0; i < count; i++)
-			if (!anon || runs[i].kind & (PAGE_ANON | PAGE_SWAPPED)) {
+			if (kind_matches(runs[i].kind, kind)) {
 				*ret = runs[i].start;
 				return 0;
 			}

@@ -62,11 +62,18 @@ void pages_close(struct pages *p);
 int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *runs, size_t max,
 	size_t *ret_count, uint64_t *ret_end);
 
+enum pages_next_kind {
+	PAGES_NEXT_ANY,	    /* any that exists */
+	PAGES_NEXT_OWN,	    /* PAGE_ANON or PAGE_SWAPPED */
+	PAGES_NEXT_SWAPPED, /* PAGE_SWAPPED */
+};
+
 /*
- * The first existing page in [start, end), or end; with anon, the first that is PAGE_ANON or
- * PAGE_SWAPPED. A blind source answers start. 0 or -errno.
+ * The first existing page of this kind in [start, end), or end. A blind source answers start. 0 or
+ * -errno.
  */
-int pages_next(struct pages *p, uint64_t start, uint64_t end, bool anon, uint64_t *ret);
+int pages_next(
+	struct pages *p, uint64_t start, uint64_t end, enum pages_next_kind kind, uint64_t *ret);
 
 /*
  * Reads count runs (which lie in readable mappings) one behind the other into buffer, which holds
