@@ -9,8 +9,8 @@
  *     plan.c      what of the target goes into the core: threads, mappings, segments; region.c
  *                 which, order.c and layout.c where, head.c and notes.c what stands in front,
  *                 flags.c what not
- *     writer.c    copy workers; queue.c what is next, copy.c one stretch of memory, sink.c the file;
- *                 pack.c and frame.c compressed ones
+ *     writer.c    copy workers; queue.c what is next, copy.c one stretch of memory, sink.c the
+ * file; pack.c and frame.c compressed ones
  *
  * Only the thread inside capture_run() touches this structure; the copy workers and the tracer see
  * the parts that they are handed.
