@@ -113,7 +113,15 @@ $(OUT)/leaker: $(OBJ)/leaker/main.o $(LEAKER_LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LDFLAGS) $(LEAKER_LIBS)
 
-$(WATCHDOG_LIB): $(filter-out %/main.o,$(WATCHDOG_OBJ))
+# dump and inspect alone, without any library to load: for a container that has none.
+static: $(OUT)/oomsnap-dump
+$(OUT)/oomsnap-dump: $(OBJ)/watchdog/main_static.o $(WATCHDOG_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections -s -o $@ $^ $(LDFLAGS) \
+		-lzstd -pthread
+
+$(WATCHDOG_LIB): $(filter-out %/main.o %/main_static.o,$(WATCHDOG_OBJ))
 	@rm -f $@ && $(AR) rcs $@ $^
 $(LEAKER_LIB): $(filter-out %/main.o,$(LEAKER_OBJ))
 	@rm -f $@ && $(AR) rcs $@ $^
