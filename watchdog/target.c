@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ static int resolve(struct target *t, char *dir, size_t size)
 		break;
 	case SELECTOR_SIBLINGS:
 	case SELECTOR_KUBEPODS:
+		return containers_find(t, dir, size);
 	case SELECTOR_COUNT:
 		return CGROUP_UNSUPPORTED;
 	}
@@ -89,7 +91,8 @@ static void measure(struct target *t, const struct sample *s)
 		(!facts.shields_processes || facts.sys_resource);
 	means->brake = facts.brake;
 	means->freeze = !t->only && cgroup_can_freeze(&t->cgroup);
-	means->stop = privilege_has(CAP_KILL) || facts.can_trace;
+	/* In a pod the right to trace does not bring the right to send signals. */
+	means->stop = privilege_has(CAP_KILL) || (pid && kill(pid, 0) == 0);
 	means->kernel_notice = false; /* until registered */
 	t->guarantee = guarantee_of(&t->config->policy, &facts);
 }

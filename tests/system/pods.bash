@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# Pods and containers made by podman from our own image. Loaded after helpers and watch.
+#
+# The image is the Containerfile's: its frame (what is said of it) with the files that
+# deploy/image/assemble picks, taken from this build instead of one in a container, which costs
+# minutes; OOMSNAP_IMAGE names another one, as `make image` makes it. No network is used.
+
+POD_DIR=$BUILD/pods
+POD_IMAGE=localhost/oomsnap-test
+POD=$CG_PREFIX
+export CONTAINERS_CONF=$POD_DIR/containers.conf
+
+# Where limits of processes and files cannot be raised, podman's own defaults are refused.
+pods_configure() {
+	mkdir -p "$POD_DIR"
+	cat > "$CONTAINERS_CONF" <<- END
+		[containers]
+		default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=4096:4096"]
+		[engine]
+		cgroup_manager = "cgroupfs"
+		events_logger = "file"
+		runtime = "runc"
+	END
+}
+
+pods_image() {
+	if [ -n "${OOMSNAP_IMAGE:-}" ]; then
+		podman tag "$OOMSNAP_IMAGE" "$POD_IMAGE"
+		return
+	fi
+	# Relative to $BUILD: the Makefile's names of what it built.
+	make -s -C "$TOP" static > /dev/null
+	"$TOP/deploy/image/assemble" "$BUILD" "$POD_DIR/root" 3>&-
+	podman build -q --target frame -t "$POD_IMAGE-frame" -f "$TOP/Containerfile" "$POD_DIR/root" \
+		3>&- > /dev/null
+	printf 'FROM %s\nCOPY / /\n' "$POD_IMAGE-frame" > "$POD_DIR/Containerfile"
+	podman build -q -t "$POD_IMAGE" -f "$POD_DIR/Containerfile" "$POD_DIR/root" 3>&- > /dev/null
+}
+
+# pod_play PRIVILEGE SED...: deploy/podman's pod of that privilege with small limits, no network and
+# a program that leaks by itself, under the name of this run. Each SED changes it further.
+pod_play() {
+	local file=$1 edit=()
+	shift
+	for one in "$@"; do
+		edit+=(-e "$one")
+	done
+	cat "$TOP/deploy/podman/config.yaml" "$TOP/deploy/podman/$file.yaml" |
+		sed -e '/ports:/,/hostIP/d' -e "s|localhost/oomsnap\$|$POD_IMAGE|" \
+			-e "s/name: leaker\$/name: $POD/" -e "s/oomsnap-dumps/$POD-dumps/" \
+			-e "s/name: oomsnap\$/&/" -e 's/memory: 256Mi/memory: 64Mi/' \
+			-e 's/args: \[--listen.*/args: [--pattern, touch, --rate, "40"]/' "${edit[@]}" \
+			> "$POD_DIR/$POD.yaml"
+	podman kube play --network none "$POD_DIR/$POD.yaml" > /dev/null 3>&-
+	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-oomsnap")
+	DUMPS=$(podman volume inspect --format '{{.Mountpoint}}' "$POD-dumps" 2> /dev/null || true)
+}
+
+pod_main_pid() {
+	podman inspect --format '{{.State.Pid}}' "$POD-$1"
+}
+
+# The core of the last capture, by its path on this side.
+pod_core() {
+	local event=captured
+	[ "$(event_count captured)" -gt 0 ] || event=capture-partial
+	event_field "$event" CORE | sed "s|^/dumps|$DUMPS|"
+}
+
+# Captures, whole ones and those that lack shared memory, which no container may read.
+captures() {
+	grep -c '"OOMSNAP_EVENT":"captured"\|no right to see all of its shared memory"' "$EVENTS" || true
+}
+
+captures_reached() {
+	[ "$(captures)" -ge "$1" ]
+}
+
+# wait_captures COUNT [SECONDS]
+wait_captures() {
+	if ! wait_until "${2:-60}" captures_reached "$1"; then
+		grep -o '"MESSAGE":"[^"]*"' "$EVENTS" | tail -n 12 >&2
+		return 1
+	fi
+}
+
+pods_teardown() {
+	if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -f "$EVENTS" ]; then
+		grep -o '"MESSAGE":"[^"]*"' "$EVENTS" | tail -n 20 >&2 || true
+	fi
+	podman pod rm -f -t 0 "$POD" > /dev/null 2>&1 || true
+	podman ps -aq --filter "name=^$POD" | xargs -r podman rm -f -t 0 > /dev/null 2>&1 || true
+	podman volume rm -f "$POD-dumps" > /dev/null 2>&1 || true
+}

@@ -1,0 +1,176 @@
+#!/usr/bin/env bats
+# bats file_tags=lane:host
+# The sidecar beside a leaking container, and the four options of deploy/options, with real
+# containers: podman, our own image, the manifests of deploy/podman.
+
+load helpers
+load watch
+load pods
+
+setup_file() {
+	need_lane host
+	pods_configure
+	pods_image
+}
+
+setup() {
+	need_lane host
+	DISK=
+}
+
+teardown() {
+	pods_teardown
+	[ -z "$DISK" ] || umount -l "$DISK.mnt" 2> /dev/null || true
+	rm -rf "${DISK:-/nonexistent}" "${DISK:-/nonexistent}.mnt" "$POD_DIR/out" "$POD_DIR/$POD.yaml"
+}
+
+exit_code() {
+	podman inspect --format '{{.State.ExitCode}}' "$1"
+}
+
+restarted() {
+	[ "$(podman inspect --format '{{.RestartCount}}' "$1")" -ge 1 ]
+}
+
+@test "the image runs as any user on a read-only root, and is small" {
+	local size
+	run podman run --rm --network none --read-only --user 12345 --cap-drop all "$POD_IMAGE" --version
+	[ "$status" -eq 0 ]
+	[[ $output == "oomsnap "* ]]
+	podman run --rm --network none --entrypoint /usr/bin/leaker "$POD_IMAGE" --list-patterns | grep -qx populate
+	podman run --rm --network none --entrypoint /bin/sh "$POD_IMAGE" -c 'tar c /etc/oomsnap' | tar t > /dev/null
+	size=$(podman image inspect --format '{{.Size}}' "$POD_IMAGE")
+	echo "$size bytes"
+	[ "$size" -lt $((30 << 20)) ]
+}
+
+@test "SYS_PTRACE: captured, killed by the kernel with 137, started again, captured again" {
+	pod_play ptrace 's/verdict = resume/verdict = oom/' 's/--rate, "40"/--rate, "20"/'
+	wait_captures 2 90
+	[ "$(event_field guarantee GUARANTEE)" = best-effort ]
+	[ "$(event_field held HOLD)" = ptrace ]
+	[ "$(event_count hold-failed)" -eq 0 ]
+	core_is_whole "$(pod_core)" $((40 << 20))
+	restarted "$POD-app"
+	[ "$(event_field target-found TARGET)" = pod-leaker ]
+	# Nobody promises the moment between a start and our next search: no test on "lost" here.
+	[ "$(event_count killed)" -ge 1 ]
+}
+
+@test "same uid, no capability: two leaking containers at once" {
+	# A second application like the first.
+	pod_play same-uid 's/gid: "0"/gid: "1001"/' 's/uid: "0"/uid: "1001"/' \
+		's/--pattern, touch, --rate, "40"/--pattern, touch, --rate, "40", --total, 61M/' \
+		'/^  containers:/a\    - {name: other, image: '"$POD_IMAGE"', imagePullPolicy: Never, command: [/usr/bin/leaker], args: [--pattern, malloc, --rate, "40", --total, 58M], resources: {limits: {memory: 64Mi}}, securityContext: {runAsUser: 1001, runAsGroup: 1001, capabilities: {drop: [ALL]}}}'
+	wait_captures 2 90
+	[ "$(grep -c '"OOMSNAP_EVENT":"guarantee".*best-effort' "$EVENTS")" -ge 2 ]
+	[ "$(find "$DUMPS/oomsnap" -maxdepth 1 -name 'pod-leaker-2*' | wc -l)" -ge 1 ]
+	core_is_whole "$(pod_core)" $((40 << 20))
+	[ "$(event_count lost)" -eq 0 ]
+}
+
+@test "the sidecar is killed during a hold: the application runs on, the next one captures it" {
+	local app sidecar
+	pod_play same-uid 's/gid: "0"/gid: "1001"/' 's/uid: "0"/uid: "1001"/' 's/memory: 64Mi/memory: 320Mi/' \
+		's/--pattern, touch, --rate, "40"/--pattern, touch, --rate, "200", --total, 310M/'
+	sidecar=$(pod_main_pid oomsnap)
+	app=$(pod_main_pid app)
+	wait_until 60 is_stopped "$app"
+	kill -KILL "$sidecar"
+	wait_until 20 is_running "$app"
+	wait_until 30 restarted "$POD-oomsnap"
+	wait_captures 1 60
+	core_is_whole "$(pod_core)" $((200 << 20))
+	wait_until 20 is_running "$app"
+}
+
+@test "the volume is full: a partial core or none, told as such, and the application runs on" {
+	local app
+	DISK=$POD_DIR/disk
+	truncate -s 40M "$DISK"
+	mke2fs -q -t ext4 -O ^has_journal "$DISK"
+	mkdir -p "$DISK.mnt"
+	mount -o loop "$DISK" "$DISK.mnt"
+	pod_play ptrace 's/keep_free = 64M/keep_free = 0/' \
+		's/--pattern, touch, --rate, "40"/--pattern, touch, --rate, "40", --total, 61M/' \
+		'/persistentVolumeClaim:/,/claimName/c\      hostPath: {path: '"$DISK.mnt"'}'
+	wait_event capture-partial 1 60
+	[[ $(event_line capture-partial) == *space* ]]
+	run "$OOMSNAP" inspect "$(event_field capture-partial CORE | sed "s|^/dumps|$DISK.mnt|")"
+	[ "$status" -eq 6 ]
+	app=$(pod_main_pid app)
+	wait_until 20 is_running "$app"
+	[ "$(event_count lost)" -eq 0 ]
+}
+
+@test "a sidecar of 64 MiB writes a core many times its size" {
+	local mib=${OOMSNAP_BIG_MIB:-512}
+	pod_play ptrace "s/memory: 64Mi/memory: $((mib * 115 / 100))Mi/" '/args: \[watch\]/,/memory:/s/memory: .*/memory: 64Mi/' \
+		"s/--pattern, touch, --rate, \"40\"/--pattern, touch, --rate, \"max\", --total, $((mib * 108 / 100))M/"
+	wait_captures 1 180
+	core_is_whole "$(pod_core)" $(((mib * 95 / 100) << 20))
+	podman inspect --format '{{.State.Running}} {{.RestartCount}} {{.State.OOMKilled}}' "$POD-oomsnap" | grep -qx 'true 0 false'
+	[ "$(event_count lost)" -eq 0 ]
+}
+
+# whole_but_shared COMMAND...: a dump that is complete, or lacks shared memory, which needs rights that
+# no pod has.
+whole_but_shared() {
+	run "$@" 3>&-
+	echo "$output"
+	[ "$status" -eq 0 ] || { [ "$status" -eq 6 ] && [[ $output == *"shared memory"* ]]; }
+}
+
+# app OPTION...: the application alone, as it is without us.
+app() {
+	podman run -d --name "$POD-app" --network none --memory 128m --user 1001 --cap-drop all \
+		--security-opt no-new-privileges "$@" --entrypoint /usr/bin/leaker "$POD_IMAGE" \
+		--pattern touch --rate max --total 60M > /dev/null 3>&-
+	wait_until 30 app_is_ready
+	mkdir -p "$POD_DIR/out"
+	chmod 700 "$POD_DIR/out"
+}
+
+app_is_ready() {
+	podman logs "$POD-app" 2>&1 | grep -q 'total reached'
+}
+
+@test "option A: the static binary copied into the running container writes a core there" {
+	app --tmpfs /tmp/none
+	podman cp "$BUILD/oomsnap-dump" "$POD-app:/oomsnap-dump"
+	whole_but_shared podman exec "$POD-app" /oomsnap-dump dump 1 --output /tmp/core
+	podman exec "$POD-app" /oomsnap-dump inspect /tmp/core | grep -q leaker
+	podman cp "$POD-app:/tmp/core" "$POD_DIR/out/core"
+	core_is_whole "$POD_DIR/out/core" $((50 << 20))
+	[ "$(podman inspect --format '{{.State.Running}}' "$POD-app")" = true ]
+}
+
+@test "option C: a sidecar joins a running application, captures it, and is removed by its name" {
+	app
+	podman run -d --name "$POD-debug" --network none --pid "container:$POD-app" --user 0 \
+		--cap-drop all --cap-add SYS_PTRACE --security-opt no-new-privileges --read-only \
+		--tmpfs /run/oomsnap -v "$POD_DIR/out:/dumps" "$POD_IMAGE" \
+		watch --siblings --set directory=/dumps --set trip=50M > /dev/null 3>&-
+	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-debug")
+	DUMPS=$POD_DIR/out
+	# By default a core needs 256 MiB to stay free, which is there on a disk.
+	wait_captures 1 30
+	core_is_whole "$(pod_core)" $((50 << 20))
+	podman rm -f -t 5 "$POD-debug" > /dev/null
+	[ "$(podman inspect --format '{{.State.Running}}' "$POD-app")" = true ]
+}
+
+@test "option D: a container for the moment, in the process namespace of the application" {
+	app
+	whole_but_shared podman run --rm --network none --pid "container:$POD-app" --user 0 \
+		--cap-drop all --cap-add SYS_PTRACE --security-opt no-new-privileges -v "$POD_DIR/out:/dumps" \
+		"$POD_IMAGE" dump 1 --directory /dumps 3>&-
+	core_is_whole "$(echo "$POD_DIR"/out/*/core)" $((50 << 20))
+	[ "$(podman inspect --format '{{.State.Running}}' "$POD-app")" = true ]
+}
+
+@test "save and load: the image travels as a file, without a registry" {
+	podman save -q -o "$POD_DIR/image.tar" "$POD_IMAGE"
+	podman load -q -i "$POD_DIR/image.tar" | grep -q oomsnap-test
+	rm -f "$POD_DIR/image.tar"
+}
