@@ -36,11 +36,13 @@
 #include "base/checked.h"
 #include "base/fault.h"
 #include "base/str.h"
+#include "capture/place.h"
 #include "cgroup_files.h"
 #include "core/history.h"
 #include "guardian.h"
 #include "os/cgroup.h"
 #include "os/ledger.h"
+#include "os/termination.h"
 #include "report.h"
 
 #define RECORD_WAIT_MS 120000 /* of the slowest verdict: a hold, a lease and their timeouts */
@@ -117,6 +119,26 @@ static void let_go(void)
 		stand_in_for_guardian();
 }
 
+/*
+ * The reason, for whoever looks at the container after its end. Written while the process is held:
+ * with verdict oom it may be gone a moment later. A note that cannot be left costs nothing else.
+ */
+static void leave_reason(const struct capture_result *result)
+{
+	char text[CAPTURE_PATH_MAX + 128];
+	size_t path_len = strlen(result->path);
+	struct str s;
+
+	if (str_has_suffix(result->path, PLACE_PARTIAL_SUFFIX))
+		path_len -= strlen(PLACE_PARTIAL_SUFFIX);
+	str_init(&s, text, sizeof(text));
+	(void)str_addf(&s,
+		"oomsnap: %s (pid %d) was captured as it came near its memory limit; core in "
+		"%.*s\n",
+		result->comm, (int)result->pid_in_namespace, (int)path_len, result->path);
+	(void)termination_write(result->pid, text);
+}
+
 static bool on_moment(void *user, enum capture_moment moment, const struct capture_result *result)
 {
 	(void)user;
@@ -127,6 +149,7 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 	case CAPTURE_COPIED:
 		if (me.cgroup[0])
 			cgroup_files_add(me.capture, me.cgroup);
+		leave_reason(result);
 		break;
 	case CAPTURE_DETACHED:
 		let_go();

@@ -176,20 +176,29 @@ static void print_text(const struct target *t, bool found)
 			: "");
 }
 
-static enum exit_code check_target(struct watch *w, uint32_t i, bool json)
+/*
+ * Looks at one target, which stays open: the next place of its selector takes another container. A
+ * further place that finds none says nothing; *ret_found is whether it found one.
+ */
+static enum exit_code check_target(struct watch *w, const struct config_target *config, bool json,
+	bool further, bool *ret_found)
 {
 	static pid_t pids[WATCH_PIDS_MAX];
-	struct target *t = &w->target[i];
+	struct target *t = &w->target[w->target_count];
 	enum exit_code code = EXIT_CODE_OK;
 	bool found;
 
 	t->watch = w;
-	t->index = i;
-	t->config = &w->config->targets[i];
+	t->index = w->target_count++;
+	t->config = config;
+	t->asked = config;
 	t->pids = pids;
 	found = target_find(t);
 	if (found && cgroup_sample(&t->cgroup, w->now_ns, 0, &t->engine.last) != 0)
 		found = false;
+	*ret_found = found;
+	if (!found && further)
+		return EXIT_CODE_OK;
 	if (found)
 		psi_open(cgroup_pressure_dir(&t->cgroup), PSI_MACHINE_PATH, &t->pressure);
 	if (json)
@@ -202,7 +211,23 @@ static enum exit_code check_target(struct watch *w, uint32_t i, bool json)
 		code = EXIT_CODE_PERMISSION;
 	if (found)
 		cleanup_close(&t->pressure.fd);
-	target_close(t);
+	return code;
+}
+
+/* A selector of containers is checked for each of those that are there, or once for none. */
+static enum exit_code check_all(struct watch *w, const struct config_target *config, bool json)
+{
+	enum exit_code code = EXIT_CODE_OK;
+	bool found = true;
+
+	for (uint32_t k = 0;
+		found && k < containers_places(config) && w->target_count < CONFIG_TARGETS_MAX;
+		k++) {
+		enum exit_code one = check_target(w, config, json, k > 0, &found);
+
+		if (code == EXIT_CODE_OK)
+			code = one;
+	}
 	return code;
 }
 
@@ -227,11 +252,13 @@ int cmd_check(int argc, char **argv)
 	(void)event_open(&events); /* what target_find() has to say goes to stderr */
 	watch.now_ns = clock_now_ns();
 	for (uint32_t i = 0; i < watch.config->target_count; i++) {
-		enum exit_code one = check_target(&watch, i, arguments.json);
+		enum exit_code one = check_all(&watch, &watch.config->targets[i], arguments.json);
 
 		if (code == EXIT_CODE_OK)
 			code = one;
 	}
+	for (uint32_t i = 0; i < watch.target_count; i++)
+		target_close(&watch.target[i]);
 	config_free(watch.config);
 	return (int)code;
 }

@@ -22,7 +22,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
-#define ENVIRONMENT_MAX 8
+#define ENVIRONMENT_MAX 10
 #define ENVIRONMENT_TEXT (CAPTURE_PATH_MAX + 64)
 
 static const char *const command_names[COMMAND_COUNT] = {"on_arm", "on_capture"};
@@ -91,6 +91,10 @@ static void fill(struct environment *e, const struct target *t, pid_t pid,
 	add(e, "OOMSNAP_TARGET", t->config->name);
 	add(e, "OOMSNAP_CGROUP", t->found_path);
 	add(e, "OOMSNAP_PID", number);
+	if (t->pod.pod[0])
+		add(e, "OOMSNAP_POD", t->pod.pod);
+	if (t->pod.container[0])
+		add(e, "OOMSNAP_CONTAINER", t->pod.container);
 	if (result) {
 		add(e, "OOMSNAP_PATH", result->path);
 		add(e, "OOMSNAP_CORE", result->core_path);

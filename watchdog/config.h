@@ -42,13 +42,14 @@ struct config_error {
 	char text[CONFIG_ERROR_MAX];
 };
 
-#define SELECTOR_KINDS(X)                                                               \
-	X(CGROUP, "cgroup")	/* value: absolute path of a cgroup directory */        \
-	X(UNIT, "unit")		/* value: name of a systemd unit, with its suffix */    \
-	X(PID, "pid")		/* value: decimal, and pid: the process's own cgroup */ \
-	X(PROCESS, "process")	/* value: a process's name */                           \
-	X(SIBLINGS, "siblings") /* value "": every other container of this pod */       \
-	X(KUBEPODS, "kubepods") /* value "": every pod of the node that opted in */
+#define SELECTOR_KINDS(X)                                                                       \
+	X(CGROUP, "cgroup")	/* value: absolute path of a cgroup directory */                \
+	X(UNIT, "unit")		/* value: name of a systemd unit, with its suffix */            \
+	X(PID, "pid")		/* value: decimal, and pid: the process's own cgroup */         \
+	X(PROCESS, "process")	/* value: a process's name */                                   \
+	X(SIBLINGS, "siblings") /* value "": every other container of this pod */               \
+	X(KUBEPODS, "kubepods") /* value: where the node's / is seen, "" for our own: every pod \
+				  of the node that opted in */
 #define X(id, name) SELECTOR_##id,
 enum selector_kind { SELECTOR_KINDS(X) SELECTOR_COUNT };
 #undef X

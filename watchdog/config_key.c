@@ -337,8 +337,14 @@ static bool take_selector(
 	case SELECTOR_PROCESS:
 		ok = take_process(value, &selector, why);
 		break;
-	case SELECTOR_SIBLINGS:
 	case SELECTOR_KUBEPODS:
+		if (value[0] == '/') {
+			ok = take_path(key, value, selector.value, sizeof(selector.value), why);
+			break;
+		}
+		ok = (config_value_switch(value, &on) && on) || refuse(why, key, "is not on");
+		break;
+	case SELECTOR_SIBLINGS:
 		ok = (config_value_switch(value, &on) && on) || refuse(why, key, "is not on");
 		break;
 	case SELECTOR_COUNT:

@@ -22,7 +22,8 @@
 	X(PID, "pid", NULL, "write the number of a process, 1 to 4194304")                         \
 	X(PROCESS, "process", NULL, "write the name of a process, as in /proc/PID/comm")           \
 	X(SIBLINGS, "siblings", NULL, "write siblings = on, or leave the key out")                 \
-	X(KUBEPODS, "kubepods", NULL, "write kubepods = on, or leave the key out")                 \
+	X(KUBEPODS, "kubepods", NULL,                                                              \
+		"write kubepods = on, or where the node's own / is seen, as in /host")             \
 	X(TRIP, "trip", "auto",                                                                    \
 		"write auto, a share of the limit as in 90% (1% to 99%), a size as in 460M (from " \
 		"1M), or what must be left as in max-64M (from 512K)")                             \

@@ -330,7 +330,9 @@ static int fork_member(struct crew_member *m)
 int crew_start(struct watch *w)
 {
 	/* Two: a second target may trip while the first one's core is being written. */
-	w->crew_size = w->config->target_count > 1 ? 2 : 1;
+	w->crew_size = w->config->target_count > 1 || containers_places(&w->config->targets[0]) > 1
+		? 2
+		: 1;
 	for (uint32_t i = 0; i < w->crew_size; i++) {
 		struct crew_member *m = &w->crew[i];
 		int r;

@@ -170,8 +170,8 @@ static bool put_off(struct target *t)
 	bool incident = false;
 	bool armed = false;
 
-	if (t->config->selector.kind != SELECTOR_UNIT)
-		return false; /* the others only read files */
+	if (t->config->selector.kind != SELECTOR_UNIT && containers_places(t->config) == 1)
+		return false; /* the others only read a few files */
 	for (uint32_t i = 0; i < w->target_count; i++) {
 		incident = incident || engine_in_incident(&w->target[i].engine);
 		armed = armed || w->target[i].engine.state == ENGINE_ARMED;
@@ -475,7 +475,7 @@ static int add_timer(struct watch *w, sd_event_source **source, uint64_t at_ns,
 	return r;
 }
 
-static int start_target(struct watch *w, uint32_t i)
+static int start_target(struct watch *w, uint32_t i, const struct config_target *config)
 {
 	struct target *t = &w->target[i];
 	int r;
@@ -483,7 +483,8 @@ static int start_target(struct watch *w, uint32_t i)
 	memset(t, 0, sizeof(*t));
 	t->watch = w;
 	t->index = i;
-	t->config = &w->config->targets[i];
+	t->config = config;
+	t->asked = config;
 	t->history = &w->histories[i];
 	t->pids = calloc(WATCH_PIDS_MAX, sizeof(*t->pids));
 	t->candidates = calloc(WATCH_PIDS_MAX, sizeof(*t->candidates));
@@ -501,11 +502,15 @@ static int start_target(struct watch *w, uint32_t i)
 static int start_targets(struct watch *w)
 {
 	for (uint32_t i = 0; i < w->config->target_count; i++) {
-		int r = start_target(w, i);
+		const struct config_target *config = &w->config->targets[i];
+		uint32_t places = containers_places(config);
 
-		w->target_count = i + 1;
-		if (r < 0)
-			return r;
+		for (uint32_t k = 0; k < places && w->target_count < CONFIG_TARGETS_MAX; k++) {
+			int r = start_target(w, w->target_count++, config);
+
+			if (r < 0)
+				return r;
+		}
 	}
 	return 0;
 }

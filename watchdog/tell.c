@@ -20,9 +20,13 @@ static void headrooms(struct event_message *m, const struct incident_record *r)
 	event_field_bytes(m, EVENT_FIELD_HEADROOM_END_BYTES, r->headroom_end_bytes);
 }
 
-/* The unit is known where the selector named it. */
-static void unit_of(struct event_message *m, const struct target *t)
+/* The unit is known where the selector named it, pod and container where they were found. */
+static void origin(struct event_message *m, const struct target *t)
 {
+	if (t->pod.pod[0])
+		event_field_str(m, EVENT_FIELD_POD, t->pod.pod);
+	if (t->pod.container[0])
+		event_field_str(m, EVENT_FIELD_CONTAINER, t->pod.container);
 	if (t->config->selector.kind == SELECTOR_UNIT)
 		event_field_str(m, EVENT_FIELD_UNIT, t->config->selector.value);
 }
@@ -31,7 +35,7 @@ static struct event_message *begin(enum event_id id, const struct target *t)
 {
 	struct event_message *m = event_begin(id, t->config->name);
 
-	unit_of(m, t);
+	origin(m, t);
 	event_field_str(m, EVENT_FIELD_CGROUP, t->open ? t->cgroup.level[0].path : t->found_path);
 	return m;
 }
@@ -71,10 +75,11 @@ void tell_started(const struct watch *w)
 	struct event_message *m = event_begin(EVENT_STARTED, NULL);
 
 	event_field_str(m, EVENT_FIELD_VERSION, OOMSNAP_VERSION);
-	event_field_u64(m, EVENT_FIELD_TARGETS, w->target_count);
+	event_field_u64(m, EVENT_FIELD_TARGETS, w->config->target_count);
 	event_field_str(m, EVENT_FIELD_CONFIG_FILE, w->config->path[0] ? w->config->path : NULL);
-	event_send(m, "oomsnap %s watches %u target%s%s", OOMSNAP_VERSION, w->target_count,
-		w->target_count == 1 ? "" : "s", w->dry_run ? " (dry run: touches nothing)" : "");
+	event_send(m, "oomsnap %s watches %u target%s%s", OOMSNAP_VERSION, w->config->target_count,
+		w->config->target_count == 1 ? "" : "s",
+		w->dry_run ? " (dry run: touches nothing)" : "");
 }
 
 void tell_stopping(const struct watch *w)
@@ -305,7 +310,7 @@ void tell_captured(const struct crew_member *c)
 	struct event_message *m =
 		event_begin(partial ? EVENT_CAPTURE_PARTIAL : EVENT_CAPTURED, i->target);
 
-	unit_of(m, c->target);
+	origin(m, c->target);
 	event_field_str(m, EVENT_FIELD_CGROUP, i->cgroup);
 	event_field_u64(m, EVENT_FIELD_INCIDENT, i->incident);
 	event_field_u64(m, EVENT_FIELD_PID, (uint64_t)r->pid);
@@ -416,9 +421,10 @@ void tell_reload(const struct watch *w, const char *problem)
 
 	event_field_str(m, EVENT_FIELD_CONFIG_FILE, w->config->path[0] ? w->config->path : NULL);
 	event_field_str(m, EVENT_FIELD_WHY, problem);
-	event_field_u64(m, EVENT_FIELD_TARGETS, w->target_count);
+	event_field_u64(m, EVENT_FIELD_TARGETS, w->config->target_count);
 	if (problem)
 		event_send(m, "%s (the old configuration stays in force)", problem);
 	else
-		event_send(m, "the new configuration is in force: %u targets", w->target_count);
+		event_send(m, "the new configuration is in force: %u targets",
+			w->config->target_count);
 }

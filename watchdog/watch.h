@@ -32,9 +32,17 @@
 	20000000ULL /* memory.stat between arm and trip, where usage alone decides \
 		     */
 
+#define CONTAINERS_NAME_MAX 254 /* of a pod, namespace or container */
+
 struct watch;
 
 struct target;
+
+/* Where in a cluster a target is; "" for what is not known. */
+struct pod_names {
+	char pod[2 * CONTAINERS_NAME_MAX]; /* namespace/name */
+	char container[CONTAINERS_NAME_MAX];
+};
 
 /* One of the user's commands while it runs (command.c). */
 struct command {
@@ -64,7 +72,10 @@ struct managed {
 struct target {
 	struct watch *watch;
 	uint32_t index; /* in watch->targets: the ledger's and the crew's name for it */
-	const struct config_target *config;
+	const struct config_target *config; /* &named, where one target stands for containers */
+	const struct config_target *asked;  /* as the configuration has it */
+	struct config_target named;
+	struct pod_names pod; /* as far as they are known */
 	struct engine engine;
 	struct engine_means means;
 	struct cgroup cgroup;
@@ -196,6 +207,20 @@ uint64_t managed_look(struct target *t, uint64_t used_bytes);
 
 /* How long the next look may wait, of the after_ns that the engine allows. */
 uint64_t managed_look_after(const struct target *t, uint64_t after_ns);
+
+/* --- containers.c -------------------------------------------------------------------------- */
+
+/*
+ * How many targets one of the configuration stands for: 1, or the places of a selector of
+ * containers (siblings, kubepods), each of which takes a container that no other one has.
+ */
+uint32_t containers_places(const struct config_target *config);
+
+/*
+ * For a target of such a selector: the directory of the next container that is nobody's, and its
+ * names into t->named and t->pod. 0, CGROUP_GONE while there is none, CGROUP_*, -errno.
+ */
+int containers_find(struct target *t, char *dir, size_t size);
 
 /* --- pressure.c ---------------------------------------------------------------------------- */
 

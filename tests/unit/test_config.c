@@ -476,7 +476,9 @@ static void test_bad_selectors(void **state)
 	refused("[target t]\nsiblings = off\n",
 		"f.ini:2: siblings = off is not on: write siblings = on, or leave the key out");
 	refused("[target t]\nkubepods = all\n",
-		"f.ini:2: kubepods = all is not on: write kubepods = on, or leave the key out");
+		"f.ini:2: kubepods = all is not on: write kubepods = on, or where the node's own / "
+		"is "
+		"seen, as in /host");
 }
 
 static void test_contradictions(void **state)
