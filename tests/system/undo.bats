@@ -53,7 +53,7 @@ normal_after_kill() {
 		OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT="$point=kill" \
 			watch_start "$point" --set hold=stop
 		cg_spawn "$point" "$LEAKER" --pattern touch --rate 100 --total 60M
-		wait_until 10 is_gone "$WATCH_PID"
+		wait_until 30 is_gone "$WATCH_PID"
 		wait_until 2 is_normal "$point" "$CG_PID" $LIMIT || {
 			echo "not normal after a death at $point" >&2
 			return 1
@@ -129,7 +129,7 @@ normal_after_kill() {
 	wait_event armed
 	is_shielded app "$CG_PID"
 	kill -STOP "$WATCH_PID"
-	wait_until 10 is_gone "$WATCH_PID"
+	wait_until 30 is_gone "$WATCH_PID"
 	wait_until 2 is_normal app "$CG_PID" $LIMIT
 }
 
