@@ -88,7 +88,7 @@ TOOL_BIN := $(TOOL:%=$(OUT)/tool/%)
 PRELOAD_BIN := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(sort $(wildcard tests/preload/*.c)))
 
 .PHONY: all deps deps-test demo test check bench lint format fuzz asan image install clean help \
-	test-host test-vm test-programs man-lint layers static
+	test-host test-vm test-runtimes test-programs man-lint layers static
 
 all: $(OUT)/oomsnap $(OUT)/leaker
 
@@ -201,6 +201,11 @@ test-host: deps-test
 	@$(MAKE) -s all test-programs
 	@$(MAKE) -s MODE=test all
 	@BUILD=$(BUILD) tests/run host "$(BUILD)" "$(T)"
+
+# The managed runtimes at three limits, with their native leaks: minutes, not for CI.
+test-runtimes: deps-test
+	@$(MAKE) -s all test-programs
+	@RUNTIMES=all BATS_TEST_TIMEOUT=1200 BUILD=$(BUILD) bats --timing tests/interop/services.bats
 
 test-vm: deps-test
 	@$(MAKE) -s all test-programs

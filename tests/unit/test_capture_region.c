@@ -55,6 +55,9 @@ static const struct row rows[] = {
 	{"100000-200000 r--p 0 08:01 5  /d/libcoreclr.so", 0, 0, {{'o', 0}, {'o', 0}, {'n', 0}},
 		REGION_FILE},
 	{"100000-200000 r-xp 2000 08:01 5  /app/A.dll", 0, 0, {{'n', 0}, {'n', 0}, {'n', 0}}, 0},
+	{"100000-200000 r--s 0 08:01 5  /app/A.dll", 0, 0, {{'o', 0}, {'o', 0}, {'n', 0}},
+		REGION_FILE},
+	{"100000-200000 rw-s 0 08:01 5  /app/A.dll", 0, 0, {{'n', 0}, {'n', 0}, {'n', 0}}, 0},
 	/* Shared memory. */
 	{"100000-200000 rw-s 0 00:01 5  /memfd:heap (deleted)", 0, 0,
 		{{'O', 0}, {'O', 0}, {'n', 0}}, REGION_SHARED},

@@ -143,6 +143,9 @@ static struct region_choice choose_full(
 
 	if (is_special(e) || is_device(e))
 		return nothing(e);
+	/* .NET maps assemblies that hold no machine code so; without them types have no names. */
+	if (e->prot & MAPS_SHARED && !(e->prot & MAPS_WRITE) && e->inode && is_managed(e))
+		return whole(e, REGION_FILE, REGION_OVERLAY);
 	if (e->prot & MAPS_SHARED) {
 		if (!is_object(e) || (!named_objects && has_prefix(e, "/dev/shm/") && !e->deleted))
 			return nothing(e);

@@ -53,17 +53,14 @@ public class LeakService {
 	}
 
 	static void run(String kind, int rate) {
-		long from = System.nanoTime();
-		long first = count;
+		// A pause per chunk, not a schedule: what stood still does not hurry afterwards.
+		long pause_ns = (long)(CHUNK_BYTES * 1000.0 / rate);
 		try {
 			while (!stop) {
-				double due = (count - first) * (double)CHUNK_BYTES / (rate * 1e6);
-				double ahead = due - (System.nanoTime() - from) / 1e9;
-				if (ahead > 0.001)
-					Thread.sleep((long)(ahead * 1000));
+				Thread.sleep(pause_ns / 1000000, (int)(pause_ns % 1000000));
 				leakOne(kind);
 				count++;
-				System.out.println("leaked " + count);
+				System.out.println("leaked " + count + " at " + System.nanoTime());
 			}
 		} catch (InterruptedException e) {
 			Thread.currentThread().interrupt();

@@ -41,12 +41,10 @@ func leakOne() {
 }
 
 func run(rate int) {
-	start, first := time.Now(), count
+	// A pause per chunk, not a schedule: what stood still does not hurry afterwards.
+	pause := time.Duration(float64(chunkBytes) / float64(rate) * 1e3)
 	for !stopped.Load() {
-		due := float64(count-first) * chunkBytes / (float64(rate) * 1e6)
-		if ahead := due - time.Since(start).Seconds(); ahead > 0.001 {
-			time.Sleep(time.Duration(ahead * 1e9))
-		}
+		time.Sleep(pause)
 		leakOne()
 	}
 	close(done)

@@ -3,7 +3,8 @@
 // The leaking service in C#: Kestrel on a port of its own choice, and a thread that leaks when it is
 // told to. What it leaks is one LeakedChunk of CHUNK bytes after the other, in a static list, so that
 // a reader of the heap has a type, a count and a root to find. Each chunk is announced in a line of
-// its own ("leaked N") once it can be reached: what the program says that it leaked.
+// its own ("leaked N at T", T of CLOCK_MONOTONIC in ns) once it can be reached: what the program says
+// that it leaked.
 //
 //   GET /triggerMemoryLeak?kind=managed|native|untouched&rate=MB_PER_S
 //   GET /stop?free=1     GET /count     GET /healthz (collects the heap, then answers)
@@ -86,18 +87,15 @@ internal static class Leak
 
     private static void Run(string kind, int megabytesPerSecond)
     {
-        var clock = Stopwatch.StartNew();
-        long first = Count;
+        // A pause per chunk, not a schedule: what stood still does not hurry afterwards.
+        var pause = TimeSpan.FromSeconds(LeakedChunk.Bytes / (megabytesPerSecond * 1e6));
 
         while (!stop)
         {
-            double due = (Count - first) * (double)LeakedChunk.Bytes / (megabytesPerSecond * 1e6);
-            double ahead = due - clock.Elapsed.TotalSeconds;
-            if (ahead > 0.001)
-                Thread.Sleep(TimeSpan.FromSeconds(ahead));
+            Thread.Sleep(pause);
             One(kind);
             Count++;
-            Console.WriteLine("leaked " + Count.ToString(CultureInfo.InvariantCulture));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"leaked {Count} at {Stopwatch.GetTimestamp()}"));
         }
     }
 
