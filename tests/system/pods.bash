@@ -48,7 +48,7 @@ pod_play() {
 	cat "$TOP/deploy/podman/config.yaml" "$TOP/deploy/podman/$file.yaml" |
 		sed -e '/ports:/,/hostIP/d' -e "s|localhost/oomsnap\$|$POD_IMAGE|" \
 			-e "s/name: leaker\$/name: $POD/" -e "s/oomsnap-dumps/$POD-dumps/" \
-			-e "s/name: oomsnap\$/&/" -e 's/memory: 256Mi/memory: 64Mi/' \
+			-e "s/^\( *\)name: oomsnap\$/\1name: $POD-config/" -e 's/memory: 256Mi/memory: 64Mi/' \
 			-e 's/args: \[--listen.*/args: [--pattern, touch, --rate, "40"]/' "${edit[@]}" \
 			> "$POD_DIR/$POD.yaml"
 	podman kube play --network none "$POD_DIR/$POD.yaml" > /dev/null 3>&-
@@ -90,5 +90,5 @@ pods_teardown() {
 	fi
 	podman pod rm -f -t 0 "$POD" > /dev/null 2>&1 || true
 	podman ps -aq --filter "name=^$POD" | xargs -r podman rm -f -t 0 > /dev/null 2>&1 || true
-	podman volume rm -f "$POD-dumps" > /dev/null 2>&1 || true
+	podman volume rm -f "$POD-dumps" "$POD-config" > /dev/null 2>&1 || true
 }
