@@ -102,6 +102,8 @@ CONTAINED='umount /sys/fs/cgroup && mount -t cgroup2 -o ro none /sys/fs/cgroup &
 	[[ $(event_field target-found CGROUP) == /proc/*/root/sys/fs/cgroup ]]
 	[ "$(event_field guarantee GUARANTEE)" = guaranteed ]
 	core_is_whole "$(event_field captured CORE)" $((30 << 20))
+	wait_event killed 1 60
+	cg_rm app # as a container's runtime does
 	wait_event target-gone 1 60
 	[ "$(event_count lost)" -eq 0 ]
 }
