@@ -123,8 +123,7 @@ static int find_sibling(struct target *t, char *dir, size_t size)
 	if (r == SIBLINGS_HOST)
 		return useless(t,
 			"we see the processes of the whole machine, not of one pod; in a pod leave "
-			"out "
-			"hostPID, on a node use kubepods, else cgroup or unit");
+			"out hostPID, on a node use kubepods, else cgroup or unit");
 	if (r != 0)
 		return r == SIBLINGS_NONE ? CGROUP_GONE : r;
 	take_name(t, found.comm);
@@ -141,8 +140,7 @@ static int find_kubepod(struct target *t, char *dir, size_t size)
 	if (r == KUBEPODS_NO_TREE)
 		return useless(t,
 			"there is no kubepods group here; in a pod mount the node's /sys/fs/cgroup "
-			"and "
-			"/run below a directory and write kubepods = THAT DIRECTORY");
+			"and /run below a directory and write kubepods = THAT DIRECTORY");
 	if (r != 0)
 		return r == KUBEPODS_NONE ? CGROUP_GONE : r;
 	str_init(&s, t->pod.pod, sizeof(t->pod.pod));

@@ -6,15 +6,14 @@
  * Before anything is opened, descriptors 0 to 2 are made sure to exist, so that a file of ours can
  * never become somebody's standard output.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/fault.h"
 #include "cmd.h"
 #include "exit_code.h"
+#include "os/fd.h"
 
 static const struct command {
 	const char *name;
@@ -36,23 +35,9 @@ static void usage(FILE *to)
 	(void)fprintf(to, "\noomsnap COMMAND --help tells its options; oomsnap --version.\n");
 }
 
-static void ensure_standard_descriptors(void)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	while (fd >= 0 && fd <= STDERR_FILENO) {
-		int flags = fcntl(fd, F_GETFD);
-
-		(void)fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC); /* it stands in for 0, 1 or 2 */
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	}
-	if (fd > STDERR_FILENO)
-		(void)close(fd);
-}
-
 int main(int argc, char **argv)
 {
-	ensure_standard_descriptors();
+	fd_ensure_standard();
 	fault_init();
 	if (argc < 2) {
 		usage(stderr);

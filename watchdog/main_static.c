@@ -12,14 +12,13 @@
  * As with oomsnap, descriptors 0 to 2 are made sure to exist before anything is opened.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fault.h"
 #include "cmd.h"
 #include "exit_code.h"
+#include "os/fd.h"
 #include "os/unit.h"
 
 /* os/unit.h: here always -ECONNREFUSED, which stands for "there is no system bus here". */
@@ -42,12 +41,7 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	while (fd >= 0 && fd <= STDERR_FILENO)
-		fd = open("/dev/null", O_RDWR); /* it stands in for 0, 1 or 2 */
-	if (fd > STDERR_FILENO)
-		(void)close(fd);
+	fd_ensure_standard();
 	fault_init();
 	if (argc < 2) {
 		usage(stderr);

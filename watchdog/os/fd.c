@@ -108,3 +108,17 @@ int fd_write_text_at(int dir_fd, const char *path, const char *text)
 		return -errno;
 	return fd_write_text(fd, text, strlen(text));
 }
+
+void fd_ensure_standard(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	while (fd >= 0 && fd <= STDERR_FILENO) {
+		int flags = fcntl(fd, F_GETFD);
+
+		(void)fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC); /* it stands in for 0, 1 or 2 */
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	}
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}

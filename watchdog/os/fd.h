@@ -34,6 +34,12 @@ int fd_write_all(int fd, const void *bytes, size_t len);
 /* The same to an offset of a file; -ENOSPC also where nothing can be written any more. */
 int fd_write_all_at(int fd, const void *bytes, size_t len, uint64_t offset);
 
+/*
+ * Makes sure that descriptors 0, 1 and 2 exist, by /dev/null where one is closed: what is opened
+ * later must not become a standard stream. Called first of all; without /dev/null nothing changes.
+ */
+void fd_ensure_standard(void);
+
 /* Opens path below dir_fd for writing and writes text into it in one piece. 0 or -errno. */
 int fd_write_text_at(int dir_fd, const char *path, const char *text);
 
