@@ -174,6 +174,36 @@ static int start_thread(struct leak *leak)
 	return -r;
 }
 
+static void *counters_map(int how)
+{
+	return mmap(NULL, sizeof(struct leak_shared), PROT_READ | PROT_WRITE, how | MAP_ANONYMOUS,
+		-1, 0);
+}
+
+int leak_share(struct leak *leak)
+{
+	void *page;
+	int r = 0;
+
+	if (leak->is_shared)
+		return 0;
+	page = counters_map(MAP_SHARED);
+	if (page == MAP_FAILED)
+		return -errno;
+	/* With the lock held nobody stores: not a stop, and no run but the caller's. Who reads
+	 * without it sees the one page or the other, and both say the same. */
+	(void)pthread_mutex_lock(&leak->lock);
+	memcpy(page, leak->shared, sizeof(*leak->shared));
+	if (mremap(page, sizeof(*leak->shared), sizeof(*leak->shared),
+		    MREMAP_MAYMOVE | MREMAP_FIXED, leak->shared) == MAP_FAILED)
+		r = -errno;
+	(void)pthread_mutex_unlock(&leak->lock);
+	if (r < 0)
+		(void)munmap(page, sizeof(*leak->shared));
+	leak->is_shared = r == 0;
+	return r;
+}
+
 int leak_init(struct leak *leak, uint64_t seed, void (*on_end)(void *, enum pattern_result),
 	void *on_end_arg)
 {
@@ -182,8 +212,7 @@ int leak_init(struct leak *leak, uint64_t seed, void (*on_end)(void *, enum patt
 	memset(leak, 0, sizeof(*leak));
 	leak->on_end = on_end;
 	leak->on_end_arg = on_end_arg;
-	leak->shared = mmap(NULL, sizeof(*leak->shared), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	leak->shared = counters_map(MAP_PRIVATE);
 	if (leak->shared == MAP_FAILED)
 		return -errno;
 	leak->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

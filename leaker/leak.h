@@ -10,6 +10,7 @@
 #include "pattern.h"
 #include "worker.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* X(NAME, text): what the leak is doing. */
@@ -38,7 +39,7 @@ enum leak_error {
 #define LEAK_FDS_MAX 16u      /* files that hold page cache, one a run of `filecache` */
 #define LEAK_CHILDREN_MAX 64u /* direct children, two a run of `fork` */
 
-/* Shared with forked children. */
+/* Shared with forked children, once there are any: leak_share(). */
 struct leak_shared {
 	_Atomic int stop;
 	_Atomic unsigned finished;	  /* children that reached their share */
@@ -52,6 +53,7 @@ struct leak_shared {
 struct leak {
 	struct manifest manifest;
 	struct leak_shared *shared;
+	bool is_shared; /* whether children would see it */
 	struct workers workers;
 	struct pace pace;
 	struct pattern_plan plan;	/* of the run */
@@ -106,6 +108,14 @@ static inline bool leak_stopping(const struct leak *leak)
 {
 	return atomic_load_explicit(&leak->shared->stop, memory_order_relaxed) != 0;
 }
+
+/*
+ * Makes the counters shared memory, for the children that the caller, a pattern, is about to fork.
+ * Not before: shared memory without a file cannot be captured from another container without
+ * CAP_CHECKPOINT_RESTORE, and every core of a leaker in a pod would lack this page. 0 or a negative
+ * errno; once shared they stay so.
+ */
+int leak_share(struct leak *leak);
 
 /* Grants the next bytes, at most WANT: 0 when the total is reached or the leak is being stopped. */
 uint64_t leak_claim(struct leak *leak, uint64_t want);

@@ -111,7 +111,12 @@ enum pattern_result pattern_fork(struct leak *leak)
 	struct tree tree = {.nodes = plan->threads, .rate_bytes_s = plan->rate_bytes_s};
 	unsigned finished;
 	int ends[2];
+	int r = leak_share(leak);
 
+	if (r < 0) {
+		log_line("leaker: memory shared with the children: %s", strerror(-r));
+		return PATTERN_EXHAUSTED;
+	}
 	tree.share_bytes = plan->total_bytes;
 	if (plan->total_bytes != UINT64_MAX) {
 		tree.share_bytes = plan->total_bytes / tree.nodes & ~(PAGE_BYTES - 1);

@@ -62,18 +62,11 @@ pod_main_pid() {
 
 # The core of the last capture, by its path on this side.
 pod_core() {
-	local event=captured
-	[ "$(event_count captured)" -gt 0 ] || event=capture-partial
-	event_field "$event" CORE | sed "s|^/dumps|$DUMPS|"
-}
-
-# Captures, whole ones and those that lack shared memory, which no container may read.
-captures() {
-	grep -c '"OOMSNAP_EVENT":"captured"\|no right to see all of its shared memory"' "$EVENTS" || true
+	event_field captured CORE | sed "s|^/dumps|$DUMPS|"
 }
 
 captures_reached() {
-	[ "$(captures)" -ge "$1" ]
+	[ "$(event_count captured)" -ge "$1" ]
 }
 
 # wait_captures COUNT [SECONDS]
