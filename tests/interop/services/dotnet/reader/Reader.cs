@@ -53,7 +53,10 @@ if (args.Length >= 4)
         Console.WriteLine($"field {args[3]}={field.Read<long>(runtime.AppDomains[0])}");
 }
 
-// From the roots down to one of the leaked objects, by the shortest way.
+// From the roots down to one of the leaked objects, by the shortest way. Static fields of reference
+// type live in arrays of the pinned heap, which handles keep alive. With the server GC there is a table
+// of handles for each processor, while ClrMD reads as many as there are heaps at the moment (one, where
+// the GC adapts their number), so those arrays are taken as roots by themselves.
 if (one.IsValid)
 {
     var from = new Dictionary<ulong, ulong>();
@@ -65,6 +68,17 @@ if (one.IsValid)
         {
             queue.Enqueue(root.Object);
             roots[root.Object.Address] = root.RootKind.ToString();
+        }
+    }
+    foreach (ClrSegment segment in heap.Segments.Where(s => s.Kind == GCSegmentKind.Pinned))
+    {
+        foreach (ClrObject o in segment.EnumerateObjects(true))
+        {
+            if (o.IsValid && o.Type?.Name == "System.Object[]" && from.TryAdd(o.Address, 0))
+            {
+                queue.Enqueue(o);
+                roots[o.Address] = "StaticFields";
+            }
         }
     }
     while (queue.TryDequeue(out ClrObject o) && o.Type?.Name != args[1])
