@@ -13,6 +13,10 @@
  * their heap limit once. A process that is older than the watchdog is taken to have started under
  * the present limit.
  *
+ * A JVM's rule does not trip in a pause of its collector: the heap could not be walked in the core,
+ * and nothing is lost by waiting, for the program stands still and so does its leak. It waits for
+ * MANAGED_PAUSE_NS at most; the container's own threshold does not wait.
+ *
  * A pidfd tells when the process ends. An end at its own limit that was not the kernel's is told as
  * runtime-died.
  *
@@ -40,8 +44,10 @@
 #define MANAGED_COMMITTED_NEAR_NS (40 * NS_PER_MS) /* from MANAGED_NEAR_BP of its limit on */
 #define MANAGED_NEAR_BP 7500U
 #define MANAGED_JAVA_LOOK_NS (10 * NS_PER_MS) /* from half of the old generation on */
-#define MANAGED_PEAK_NS (2 * NS_PER_S)	      /* for which the highest usage counts */
-#define MANAGED_TRIES 4U		      /* processes that a search looks into */
+#define MANAGED_PAUSE_NS NS_PER_S
+#define MANAGED_PAUSE_LOOK_NS (2 * NS_PER_MS)
+#define MANAGED_PEAK_NS (2 * NS_PER_S) /* for which the highest usage counts */
+#define MANAGED_TRIES 4U	       /* processes that a search looks into */
 
 void managed_close(struct target *t)
 {
@@ -194,6 +200,20 @@ static uint64_t committed_every_ns(const struct managed *m)
 		: MANAGED_COMMITTED_NS;
 }
 
+static void wait_for_collection(struct target *t, uint64_t used_bytes)
+{
+	struct managed *m = &t->managed;
+
+	if (!m->facts.collecting || used_bytes < m->rule.trip_bytes) {
+		m->pause_ns = 0;
+		return;
+	}
+	if (!m->pause_ns)
+		m->pause_ns = t->watch->now_ns;
+	if (t->watch->now_ns < m->pause_ns + MANAGED_PAUSE_NS)
+		m->rule.trip_bytes = add_sat(used_bytes, 1);
+}
+
 static void read_again(struct target *t, uint64_t used_bytes)
 {
 	struct managed *m = &t->managed;
@@ -201,6 +221,7 @@ static void read_again(struct target *t, uint64_t used_bytes)
 	if (m->facts.kind == RUNTIME_JAVA && m->counters_fd >= 0)
 		(void)runtime_read_counters(m->counters_fd, &t->watch->scratch, &m->facts);
 	runtime_rule(&m->facts, used_bytes, &m->rule);
+	wait_for_collection(t, used_bytes);
 	if (!has_committed(m) || m->rule.heap_bytes == SIZE_UNLIMITED ||
 		t->watch->now_ns < m->committed_ns + committed_every_ns(m))
 		return;
@@ -240,6 +261,8 @@ uint64_t managed_look_after(const struct target *t, uint64_t after_ns)
 
 	if (t->engine.state != ENGINE_WATCHING && t->engine.state != ENGINE_ARMED)
 		return after_ns;
+	if (t->managed.pause_ns)
+		return min_u64(after_ns, MANAGED_PAUSE_LOOK_NS);
 	if (f->kind == RUNTIME_JAVA && f->old_max_bytes)
 		return min_u64(after_ns,
 			f->old_used_bytes >= f->old_max_bytes / 2 ? MANAGED_JAVA_LOOK_NS

@@ -65,7 +65,8 @@ struct managed {
 	uint64_t used_bytes;   /* of the target, the highest of the last two seconds */
 	uint64_t used_ns;      /* when that was */
 	uint64_t oom_kills;    /* of the target, when the process was found */
-	bool untold;	       /* runtime-found is due, once the thresholds follow it */
+	uint64_t pause_ns; /* since when a JVM's collection keeps the trip waiting; 0: none does */
+	bool untold;	   /* runtime-found is due, once the thresholds follow it */
 };
 
 /* A target of the configuration and what is known of it. */

@@ -305,6 +305,38 @@ static void test_counters(void **state)
 	}
 }
 
+/* A collection counts once it has ended; any collector may be the one that is at work. */
+static void test_collecting(void **state)
+{
+	static const struct {
+		const char *entry, *exit;
+		uint64_t full;
+	} rows[] = {
+		{"sun.gc.collector.0.lastEntryTime", "sun.gc.collector.0.lastExitTime", 3},
+		{"sun.gc.collector.1.lastEntryTime", "sun.gc.collector.1.lastExitTime", 2},
+		{"sun.gc.collector.2.lastEntryTime", "sun.gc.collector.2.lastExitTime", 3},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct runtime_facts f = {.kind = RUNTIME_JAVA};
+		struct perf p;
+
+		perf_fill(&p, false, "Serial");
+		perf_add(&p, rows[i].entry, 900, NULL);
+		perf_add(&p, rows[i].exit, 800, NULL);
+		assert_true(hsperf_take(p.bytes, p.len, &f));
+		assert_true(f.collecting);
+		assert_int_equal(rows[i].full, f.full_collections);
+		perf_fill(&p, false, "Serial");
+		perf_add(&p, rows[i].entry, 900, NULL);
+		perf_add(&p, rows[i].exit, 900, NULL);
+		assert_true(hsperf_take(p.bytes, p.len, &f));
+		assert_false(f.collecting);
+		assert_int_equal(3, f.full_collections);
+	}
+}
+
 static void test_bad_counters(void **state)
 {
 	struct runtime_facts f = {.kind = RUNTIME_JAVA, .heap_bytes = 7};
@@ -347,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_go),
 		cmocka_unit_test(test_committed),
 		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_collecting),
 		cmocka_unit_test(test_bad_counters),
 	};
 

@@ -180,7 +180,10 @@ struct runtime_facts {
 	uint64_t old_max_bytes;	   /* Java: the most that the old generation may have; 0: unknown */
 	uint64_t old_used_bytes;   /* Java: what it holds, as of the last collection */
 	uint64_t old_live_bytes;   /* Java: what it held after its last full collection; 0: none */
-	uint64_t full_collections; /* Java: how many there were */
+	uint64_t full_collections; /* Java: how many have ended */
+	uint64_t live_collections; /* Java: full_collections when old_live_bytes was learnt */
+	bool collecting;     /* Java: in a pause of its collector: the heap cannot be walked, nobody
+				runs */
 	bool old_is_cleaned; /* Java: a collector that cleans it before it is full (G1, ZGC) */
 };
 

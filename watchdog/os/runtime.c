@@ -178,8 +178,10 @@ int runtime_read_counters(
 
 	if (n < 0 || !hsperf_take(scratch->text, (size_t)n, facts))
 		return PROC_BAD;
-	if (facts->full_collections > full)
-		facts->old_live_bytes = facts->old_used_bytes;
+	if (facts->full_collections != full || facts->full_collections == facts->live_collections)
+		return 0; /* it ended just now: what it left is counted a moment later */
+	facts->live_collections = facts->full_collections;
+	facts->old_live_bytes = facts->old_used_bytes;
 	return 0;
 }
 
@@ -227,6 +229,9 @@ int runtime_identify(
 		open_counters(dir, &counters, &counters_fd);
 	if (counters_fd >= 0)
 		(void)runtime_read_counters(counters_fd, scratch, &facts); /* else by the flags */
+	/* What the old generation took in since its last full collection is not known to be live.
+	 */
+	facts.live_collections = facts.full_collections;
 	*ret = facts;
 	*ret_counters_fd = take_fd(&counters_fd);
 	return 0;

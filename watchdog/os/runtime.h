@@ -28,7 +28,8 @@ int runtime_identify(pid_t pid, struct runtime_scratch *scratch, struct runtime_
 	int *ret_counters_fd);
 
 /*
- * Reads a JVM's counters again; learns old_live_bytes from a full collection since the last call.
+ * Reads a JVM's counters again; learns old_live_bytes from a full collection that has ended since
+ * runtime_identify(), at the second call after its end.
  * 0, or PROC_BAD where they cannot be read (any more): then *facts is untouched.
  */
 int runtime_read_counters(

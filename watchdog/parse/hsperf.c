@@ -9,7 +9,9 @@
  * A generation is called sun.gc.generation.N, 0 being the young one and 1 the old one; a heap that
  * is not divided may have only one of them. sun.gc.collector.0 counts young collections, 1 full
  * ones, 2 those that run beside the program; their names begin with the collector's ("G1 young
- * collection pauses", "Z concurrent cycle pauses").
+ * collection pauses", "Z concurrent cycle pauses"). A collector adds to its invocations and sets
+ * lastEntryTime where it begins, lastExitTime where it ends; the generations' counters follow a
+ * moment after that, in the same pause.
  *
  * The file is the target's: offsets and lengths are checked against the bytes that are there, the
  * walk ends after ENTRIES_MAX entries. Refuses: format 1. Limits: the counters are those of the
@@ -25,6 +27,7 @@
 #define HEADER_BYTES 32U
 #define ENTRY_BYTES 20U
 #define ENTRIES_MAX 4096U
+#define COLLECTORS 3U
 #define TYPE_LONG 'J'
 #define TYPE_BYTE 'B'
 
@@ -34,6 +37,8 @@ struct counters {
 	uint64_t only_used; /* of a heap that has one generation */
 	uint64_t only_max;
 	uint64_t full;
+	uint64_t entered[COLLECTORS]; /* in the JVM's own ticks */
+	uint64_t left[COLLECTORS];
 	bool has_old;
 	bool cleaned;
 };
@@ -72,8 +77,24 @@ static bool name_is_cleaner(const char *text, size_t len)
 	return false;
 }
 
+/* The counter called "sun.gc.collector.N." and the rest given. */
+static bool is_of_collector(const char *name, const char *rest, size_t *ret)
+{
+	static const char before[] = "sun.gc.collector.";
+	const char *number = name + strlen(before);
+
+	if (strncmp(name, before, strlen(before)) != 0 || *number < '0' ||
+		*number >= '0' + (char)COLLECTORS || number[1] != '.' ||
+		strcmp(number + 2, rest) != 0)
+		return false;
+	*ret = (size_t)(*number - '0');
+	return true;
+}
+
 static void take_long(const char *name, uint64_t value, struct counters *c)
 {
+	size_t n;
+
 	if (strcmp(name, "sun.gc.generation.1.space.0.used") == 0) {
 		c->old_used = value;
 	} else if (strcmp(name, "sun.gc.generation.1.maxCapacity") == 0) {
@@ -85,6 +106,10 @@ static void take_long(const char *name, uint64_t value, struct counters *c)
 		c->only_max = value; /* the young one, where there are two */
 	} else if (strcmp(name, "sun.gc.collector.1.invocations") == 0) {
 		c->full = value;
+	} else if (is_of_collector(name, "lastEntryTime", &n)) {
+		c->entered[n] = value;
+	} else if (is_of_collector(name, "lastExitTime", &n)) {
+		c->left[n] = value;
 	}
 }
 
@@ -156,7 +181,10 @@ bool hsperf_take(const void *data, size_t len, struct runtime_facts *facts)
 	facts->source = RUNTIME_FROM_PERF_DATA;
 	facts->old_used_bytes = c.old_used;
 	facts->old_max_bytes = c.old_max;
-	facts->full_collections = c.full;
+	facts->full_collections = c.full - (c.full && c.entered[1] > c.left[1]);
+	facts->collecting = false;
+	for (size_t i = 0; i < COLLECTORS; i++)
+		facts->collecting = facts->collecting || c.entered[i] > c.left[i];
 	facts->old_is_cleaned = c.cleaned;
 	return true;
 }
