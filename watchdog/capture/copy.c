@@ -2,9 +2,11 @@
 /*
  * Copying memory of a stopped process into its core.
  *
- * A unit is a stretch of one segment. Its pages are listed (pages.c), read in batches of up to one
- * buffer with a single process_vm_readv over many runs, tested for zeros, and written where the
- * layout says. Nothing is read that was not listed, so no page comes to be in the target:
+ * A unit is a stretch of one segment, or of several small ones that follow each other in memory as
+ * in the file, so that 65,000 mappings of one page do not cost three calls each. Its pages are
+ * listed (pages.c), read in batches of up to one buffer with a single process_vm_readv over many
+ * runs, tested for zeros, and written where the layout says. Nothing is read that was not listed,
+ * so no page comes to be in the target:
  *   REGION_PAGES    what exists; the rest stays a hole of the file and reads as zeros
  *   REGION_OVERLAY  a private mapping of a file: what exists, and the file's own bytes, read from
  *                   the file, where the program has touched nothing; that is what the program would
@@ -240,8 +242,16 @@ static bool copy_runs(
 	return true;
 }
 
-/* Whether this round reads a run; notes on the region that a second one is needed. */
-static bool wanted(struct copier *c, struct region *region, const struct page_run *run)
+/* The regions of a run, of which the unit's first one is the lowest that it may be in. */
+static void note_swapped(struct capture_plan *plan, uint32_t first, const struct page_run *run)
+{
+	for (uint32_t i = first; i < plan->region_count && plan->regions[i].start < run->end; i++)
+		if (plan->regions[i].end > run->start)
+			(void)atomic_fetch_or(&plan->regions[i].flags, REGION_SWAPPED);
+}
+
+/* Whether this round reads a run; notes on its regions that a second one is needed. */
+static bool wanted(struct copier *c, uint32_t region, const struct page_run *run)
 {
 	bool swapped = !(run->kind & PAGE_PRESENT);
 
@@ -252,7 +262,7 @@ static bool wanted(struct copier *c, struct region *region, const struct page_ru
 		return swapped;
 	case COPY_SWAP_LATER:
 		if (swapped)
-			(void)atomic_fetch_or(&region->flags, REGION_SWAPPED);
+			note_swapped(c->job->plan, region, run);
 		return !swapped;
 	}
 	return true;
@@ -318,7 +328,6 @@ static bool copy_pages(
 	struct copier *c, const struct segment *s, uint64_t from, uint64_t to, bool overlay)
 {
 	struct capture_plan *plan = c->job->plan;
-	struct region *region = &plan->regions[s->region];
 
 	while (from < to) {
 		uint64_t next;
@@ -337,7 +346,7 @@ static bool copy_pages(
 		if (overlay && !copy_file(c, s, from, next))
 			return false;
 		for (size_t i = 0; i < count; i++)
-			if (wanted(c, region, &c->runs[i]))
+			if (wanted(c, s->region, &c->runs[i]))
 				c->runs[kept++] = c->runs[i];
 		for (size_t i = 0; i < kept; i++)
 			if (!(c->runs[i].kind & PAGE_PRESENT))
@@ -383,6 +392,16 @@ static bool copy_object(struct copier *c, const struct segment *s, uint64_t from
 		from = hole < 0 ? to : base + (uint64_t)hole;
 	}
 	return true;
+}
+
+bool copy_goes_on(const struct capture_plan *plan, uint32_t first, uint32_t next)
+{
+	const struct segment *a = &plan->segments[first];
+	const struct segment *b = &plan->segments[next];
+
+	return plan->regions[a->region].source == REGION_PAGES &&
+		plan->regions[b->region].source == REGION_PAGES && b->start >= a->start &&
+		b->start - a->start == b->offset - a->offset;
 }
 
 bool copy_unit(struct copier *c, uint32_t segment, uint64_t from, uint64_t to)

@@ -59,11 +59,18 @@ void copy_begin(struct copier *c, struct copy_job *job, bool protected);
 void copy_end(struct copier *c);
 
 /*
- * Copies [from, to) of a segment with room in the file. False when job->stop says to end, which a
- * full disk, an I/O error or the end of the process make this function set itself. A page that
- * cannot be read stays a hole, is counted, and does not end anything.
+ * Copies [from, to) of a segment with room in the file, and of those it goes on through. False when
+ * job->stop says to end, which a full disk, an I/O error or the end of the process make this
+ * function set itself. A page that cannot be read stays a hole, is counted, and does not end
+ * anything.
  */
 bool copy_unit(struct copier *c, uint32_t segment, uint64_t from, uint64_t to);
+
+/*
+ * Whether the unit of segment `first` may go on through segment `next`: pages of the process that
+ * follow each other in memory and in the file.
+ */
+bool copy_goes_on(const struct capture_plan *plan, uint32_t first, uint32_t next);
 
 /* What sink_write() or pack_put() returned: notes it, and says to end unless it is 0. */
 bool copy_wrote(struct copier *c, int r);

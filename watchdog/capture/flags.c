@@ -29,7 +29,12 @@
 #include "os/proc.h"
 #include "parse/maps.h"
 
-#define ANNOUNCE_MAPPINGS 16 /* between two words to the writer: each takes its lock */
+/*
+ * Between two words to the writer: as much as a worker takes at once (queue.c), so that it copies
+ * many small mappings together; a larger mapping is announced by itself.
+ */
+#define ANNOUNCE_BYTES (1ULL << 20)
+#define ANNOUNCE_MAPPINGS 256
 
 struct reader {
 	struct capture_plan *plan;
@@ -39,6 +44,7 @@ struct reader {
 	uint32_t segment; /* the first one of it */
 	uint32_t last;	  /* regions from here on have no room in the file */
 	uint32_t unannounced;
+	uint64_t unannounced_bytes;
 	uint64_t dontdump_bytes;
 	uint64_t unknown_bytes;
 	uint64_t here_bytes; /* Rss and Swap of the mapping that is being read */
@@ -69,10 +75,14 @@ static void next_region(struct reader *r)
 
 	while (r->segment < plan->segment_count && plan->segments[r->segment].region <= r->region)
 		r->segment++;
+	r->unannounced_bytes += plan->regions[r->region].end - plan->regions[r->region].start;
 	r->region++;
-	if (++r->unannounced >= ANNOUNCE_MAPPINGS && r->region < plan->region_count) {
+	r->unannounced++;
+	if ((r->unannounced >= ANNOUNCE_MAPPINGS || r->unannounced_bytes >= ANNOUNCE_BYTES) &&
+		r->region < plan->region_count) {
 		writer_known(r->writer, plan->regions[r->region].start);
 		r->unannounced = 0;
+		r->unannounced_bytes = 0;
 	}
 }
 

@@ -3,9 +3,9 @@
  * Planning a core: from a stopped process to tables of threads, regions and segments.
  *
  * maps is read once (0.5 us a mapping) and each line judged by region.c. Two questions are asked of
- * the page tables on the way, each answered at the first page that is found: has a private mapping
- * of a file pages of its own, and has an anonymous mapping any page at all. A mapping without pages
- * takes no room in the file. One larger than PLAN_HOLE_BYTES is split where so much is empty: a
+ * the page tables on the way, many mappings at a time (look.c): has a private mapping of a file
+ * pages of its own, and has an anonymous mapping any page at all. A mapping without pages takes no
+ * room in the file. One larger than PLAN_HOLE_BYTES is split where so much is empty: a
  * reservation of 64 TiB with three pages becomes three segments with room and four without.
  *
  * MADV_DONTDUMP is not in maps, and smaps, which has it, costs a walk over all page tables (12 ms
@@ -377,7 +377,7 @@ static int add_pages(struct capture_plan *plan, uint64_t from, uint64_t to)
 	while (at < to) {
 		uint64_t full;
 		uint64_t next;
-		int r = pages_next(&plan->pages, at, to, PAGES_NEXT_ANY, &next);
+		int r = look_next(&plan->look, at, to, PAGES_NEXT_ANY, &next);
 
 		if (r)
 			return r;
@@ -394,7 +394,7 @@ static int add_pages(struct capture_plan *plan, uint64_t from, uint64_t to)
 		full = at;
 		while (next < to && next - full < PLAN_HOLE_BYTES) {
 			full = min_u64(to, next + PLAN_HOLE_BYTES);
-			r = pages_next(&plan->pages, full, to, PAGES_NEXT_ANY, &next);
+			r = look_next(&plan->look, full, to, PAGES_NEXT_ANY, &next);
 			if (r)
 				return r;
 		}
@@ -504,7 +504,7 @@ static int rank_region(struct capture_plan *plan, const struct region *r)
 
 	if (plan->packed && plan->status.swap_bytes && plan->pages.method != PAGES_BLIND &&
 		(r->source == REGION_PAGES || r->source == REGION_OVERLAY))
-		error = pages_next(&plan->pages, r->start, r->end, PAGES_NEXT_SWAPPED, &swapped);
+		error = look_next(&plan->look, r->start, r->end, PAGES_NEXT_SWAPPED, &swapped);
 	plan->rank = (uint8_t)order_rank_of(r, swapped < r->end);
 	if (r->source == REGION_OBJECT && !plan->objects_tried) {
 		const struct file_identity identity = {
@@ -536,7 +536,7 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 	if (region_wants_anon(e) && plan->pages.method == PAGES_BLIND) {
 		facts.has_anon = true; /* until smaps says otherwise: flags.c */
 	} else if (region_wants_anon(e)) {
-		r = pages_next(&plan->pages, e->start, e->end, PAGES_NEXT_OWN, &anon);
+		r = look_next(&plan->look, e->start, e->end, PAGES_NEXT_OWN, &anon);
 		if (r)
 			return r;
 		facts.has_anon = anon < e->end;
@@ -577,6 +577,7 @@ int plan_mappings(struct capture_plan *plan, enum capture_kind kind)
 	plan->kind = kind;
 	if (r)
 		return status_of(r);
+	look_init(&plan->look, &plan->pages);
 	lines_init(&lines, fd, plan->text, PLAN_TEXT_BYTES);
 	while (lines_next(&lines, &line, &len)) {
 		struct maps_entry entry;

@@ -13,6 +13,7 @@
 
 #include "capture/capture.h"
 #include "capture/layout.h"
+#include "capture/look.h"
 #include "capture/notes.h"
 #include "capture/order.h"
 #include "capture/region.h"
@@ -59,6 +60,7 @@ struct capture_plan {
 					      set, for the thread that will wake up to it */
 	uint32_t cancel;		   /* index */
 	struct pages pages;
+	struct look look; /* at them, while the plan is made */
 	struct procstat stat;
 	struct procstatus status;
 	struct note_process process;

@@ -73,6 +73,25 @@ static bool next_piece(struct capture_writer *w, struct queue_piece *ret)
 	}
 }
 
+/* How far a unit that begins in the segment at position i may go in the file, at most to `to`. */
+static uint64_t end_of_unit(struct capture_writer *w, uint32_t i, uint64_t to)
+{
+	const struct capture_plan *plan = w->job.plan;
+	uint32_t first = plan->order[i];
+	const struct segment *s = &plan->segments[first];
+	uint64_t end = s->offset + s->file_bytes;
+
+	for (i++; end < to && i < plan->order_first[s->rank + 1]; i++) {
+		const struct segment *next = &plan->segments[plan->order[i]];
+
+		if (next->offset != end || !queue_wants(&w->queue, next) ||
+			!copy_goes_on(plan, first, plan->order[i]))
+			break;
+		end += next->file_bytes;
+	}
+	return min_u64(end, to);
+}
+
 /* Copies what the segments have in a piece. */
 static bool copy_segments(
 	struct capture_writer *w, struct copier *c, const struct queue_piece *piece)
@@ -84,12 +103,13 @@ static bool copy_segments(
 		i++) {
 		const struct segment *s = &plan->segments[plan->order[i]];
 		uint64_t from = max_u64(at, s->offset);
-		uint64_t to = min_u64(piece->to, s->offset + s->file_bytes);
+		uint64_t to;
 
 		if (s->offset >= piece->to)
 			break;
-		if (from >= to || !queue_wants(&w->queue, s))
+		if (from >= s->offset + s->file_bytes || !queue_wants(&w->queue, s))
 			continue;
+		to = end_of_unit(w, i, piece->to);
 		if (!copy_unit(c, plan->order[i], s->start + (from - s->offset),
 			    s->start + (to - s->offset)))
 			return false;

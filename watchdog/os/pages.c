@@ -243,7 +243,7 @@ int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *r
 	return 0;
 }
 
-static bool kind_matches(uint32_t page, enum pages_next_kind kind)
+bool pages_kind_is(uint32_t page, enum pages_next_kind kind)
 {
 	switch (kind) {
 	case PAGES_NEXT_OWN:
@@ -282,7 +282,7 @@ int pages_next(
 		if (r)
 			return r;
 		for (size_t i = 0; i < count; i++)
-			if (kind_matches(runs[i].kind, kind)) {
+			if (pages_kind_is(runs[i].kind, kind)) {
 				*ret = runs[i].start;
 				return 0;
 			}

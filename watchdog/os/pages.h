@@ -68,6 +68,9 @@ enum pages_next_kind {
 	PAGES_NEXT_SWAPPED, /* PAGE_SWAPPED */
 };
 
+/* Whether a page with these enum page_kind bits, which exists, is of the kind. */
+bool pages_kind_is(uint32_t page, enum pages_next_kind kind);
+
 /*
  * The first existing page of this kind in [start, end), or end. A blind source answers start. 0 or
  * -errno.
