@@ -2,6 +2,7 @@
 #
 # make            build/oomsnap, build/leaker
 # make demo       leak, capture before the kill, show what was caught   (root; sets itself up)
+#                 RUNTIME=dotnet, java, node, python: the same on that runtime, read by its reader
 # make test       everything: unit, property, fault, system, VM lanes   (root; sets itself up)
 # make check      no root, fast          make bench, bench-NAME   tables, build/bench/NAME.json
 # make lint       format, tidy, cppcheck, shellcheck, layers            make help   the rest
@@ -264,7 +265,7 @@ clean:
 		$(BUILD)/oomsnap $(BUILD)/leaker
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 	@echo "make T=NAME check|test|lint runs one; make asan, fuzz, image, install, clean, format"
 
 -include $(WATCHDOG_OBJ:.o=.d) $(LEAKER_OBJ:.o=.d) \

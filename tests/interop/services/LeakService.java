@@ -26,6 +26,9 @@ public class LeakService {
 	}
 
 	static final List<LeakedChunk> chunks = new ArrayList<>();
+	// Holds the last third of a heap and drops what is older: no leak, but a heap that fills.
+	static final LeakedChunk[] ring =
+		new LeakedChunk[(int)(Runtime.getRuntime().maxMemory() / 3 / CHUNK_BYTES)];
 	static final List<Long> blocks = new ArrayList<>();
 	static final sun.misc.Unsafe unsafe = findUnsafe();
 	static volatile boolean stop;
@@ -47,6 +50,8 @@ public class LeakService {
 			long block = unsafe.allocateMemory(CHUNK_BYTES);
 			unsafe.setMemory(block, CHUNK_BYTES, (byte)0xA5);
 			blocks.add(block);
+		} else if (kind.equals("garbage")) {
+			ring[(int)(count % ring.length)] = new LeakedChunk(count);
 		} else {
 			chunks.add(new LeakedChunk(count));
 		}
