@@ -6,8 +6,8 @@
 # minutes; OOMSNAP_IMAGE names another one, as `make image` makes it. No network is used.
 
 POD_DIR=$BUILD/pods
-POD_IMAGE=localhost/oomsnap-test
 POD=$CG_PREFIX
+POD_IMAGE=localhost/$POD-image # of this run alone: another tree may run the same at the same time
 export CONTAINERS_CONF=$POD_DIR/containers.conf
 
 # Where limits of processes and files cannot be raised, podman's own defaults are refused.
@@ -37,6 +37,34 @@ pods_image() {
 	podman build -q -t "$POD_IMAGE" -f "$POD_DIR/Containerfile" "$POD_DIR/root" 3>&- > /dev/null
 }
 
+# The manifests on stdin, with the image and the names of this run.
+pod_names() {
+	sed -e "s|localhost/oomsnap\$|$POD_IMAGE|" -e "s/name: leaker\$/name: $POD/" \
+		-e "s/oomsnap-dumps/$POD-dumps/" -e "s/^\( *\)name: oomsnap\$/\1name: $POD-config/"
+}
+
+# page_run PAGE SED...: the commands that a page of deploy gives for podman, all of them, from top to
+# bottom, in a directory in which they find deploy and build; with the image and the names of this run
+# and no network. What they leave there is left in PAGE_DIR. Each SED changes them further.
+page_run() {
+	local page=$TOP/deploy/$1 edit=()
+	shift
+	for one in "$@"; do
+		edit+=(-e "$one")
+	done
+	PAGE_DIR=$POD_DIR/page
+	rm -rf "$PAGE_DIR"
+	mkdir -p "$PAGE_DIR"
+	ln -s "$TOP/deploy" "$BUILD" "$PAGE_DIR"
+	# shellcheck disable=SC2016 # for the shell of the page
+	sed -n '/^```sh podman$/,/^```$/{/^```/!p}' "$page" |
+		sed -e "s|localhost/oomsnap\b|$POD_IMAGE|" -e "s/\bleaker-\([ad]\|oomsnap\)/$POD-\1/g" \
+			-e "s/\(pod rm .*\) leaker\$/\1 $POD/" -e 's/podman run /&--network none /' \
+			-e 's|^make |&-s -C "$TOP" |' "${edit[@]}" > "$PAGE_DIR/commands"
+	[ -s "$PAGE_DIR/commands" ]
+	(cd "$PAGE_DIR" && umask 077 && timeout 120 bash -euxo pipefail commands 3>&-)
+}
+
 # pod_play PRIVILEGE SED...: deploy/podman's pod of that privilege with small limits, no network and
 # a program that leaks by itself, under the name of this run. Each SED changes it further.
 pod_play() {
@@ -45,10 +73,8 @@ pod_play() {
 	for one in "$@"; do
 		edit+=(-e "$one")
 	done
-	cat "$TOP/deploy/podman/config.yaml" "$TOP/deploy/podman/$file.yaml" |
-		sed -e '/ports:/,/hostIP/d' -e "s|localhost/oomsnap\$|$POD_IMAGE|" \
-			-e "s/name: leaker\$/name: $POD/" -e "s/oomsnap-dumps/$POD-dumps/" \
-			-e "s/^\( *\)name: oomsnap\$/\1name: $POD-config/" -e 's/memory: 256Mi/memory: 64Mi/' \
+	cat "$TOP/deploy/podman/config.yaml" "$TOP/deploy/podman/$file.yaml" | pod_names |
+		sed -e '/ports:/,/hostIP/d' -e 's/memory: 256Mi/memory: 64Mi/' \
 			-e 's/args: \[--listen.*/args: [--pattern, touch, --rate, "40"]/' "${edit[@]}" \
 			> "$POD_DIR/$POD.yaml"
 	podman kube play --network none "$POD_DIR/$POD.yaml" > /dev/null 3>&-
@@ -75,6 +101,10 @@ wait_captures() {
 		grep -o '"MESSAGE":"[^"]*"' "$EVENTS" | tail -n 12 >&2
 		return 1
 	fi
+}
+
+pods_image_remove() {
+	podman rmi -f "$POD_IMAGE" "$POD_IMAGE-frame" > /dev/null 2>&1 || true
 }
 
 pods_teardown() {

@@ -13,6 +13,10 @@ setup_file() {
 	pods_image
 }
 
+teardown_file() {
+	pods_image_remove
+}
+
 setup() {
 	need_lane host
 	# podman's conmon leaves an empty file "oom" in the directory in which podman was called, when the
@@ -24,7 +28,7 @@ setup() {
 teardown() {
 	pods_teardown
 	[ -z "$DISK" ] || umount -l "$DISK.mnt" 2> /dev/null || true
-	rm -rf "${DISK:-/nonexistent}" "${DISK:-/nonexistent}.mnt" "$POD_DIR/out" "$POD_DIR/$POD.yaml"
+	rm -rf "${DISK:-/nonexistent}" "${DISK:-/nonexistent}.mnt" "$POD_DIR/page" "$POD_DIR/$POD.yaml"
 }
 
 exit_code() {
@@ -116,56 +120,55 @@ restarted() {
 	[ "$(event_count lost)" -eq 0 ]
 }
 
-# app OPTION...: the application alone, as it is without us.
-app() {
+@test "option A: the page, from top to bottom" {
+	page_run options/A-in-the-container.md
+	core_is_whole "$PAGE_DIR/leaker.core" $((50 << 20))
+}
+
+@test "option B: the page, from top to bottom" {
+	local port=$((20000 + BASHPID % 20000))
+	declare -fx pod_names
+	export POD POD_IMAGE
+	page_run options/B-sidecar.md "s/8080/$port/" 's/rate=50/rate=200/' \
+		"s#| podman kube play#| pod_names | sed -e /ports:/,/hostIP/d -e s,8080,$port, | podman kube play --network host#"
+	core_is_whole "$(echo "$PAGE_DIR"/captures/*/core)" $((200 << 20))
+}
+
+@test "option C: the page, from top to bottom" {
+	page_run options/C-sidecar-by-patch.md
+	core_is_whole "$(echo "$PAGE_DIR"/captures/*/core)" $((40 << 20))
+}
+
+@test "option D: the page, from top to bottom" {
+	page_run options/D-ephemeral-container.md
+	core_is_whole "$(echo "$PAGE_DIR"/captures/*/core)" $((50 << 20))
+	core_is_whole "$PAGE_DIR/app.core" $((50 << 20))
+}
+
+@test "captures are shipped out by the on_capture of the README" {
+	local port=$((20000 + BASHPID % 20000))
+	mkdir -p "$POD_DIR/page/out" "$POD_DIR/page/etc"
+	/usr/bin/python3 -c 'import shutil, socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    with server.accept()[0] as peer, open(sys.argv[2], "wb") as file:
+        shutil.copyfileobj(peer.makefile("rb"), file)' \
+		"$port" "$POD_DIR/page/sunk" < /dev/null > /dev/null 2>&1 3>&- &
+	{
+		sed -n '/^```ini$/,/^```$/{/^```/!p}' "$TOP/deploy/README.md" | sed "s/collector 9000/127.0.0.1 $port/"
+		printf 'directory = /dumps\ntrip = 50M\n[target pod]\nsiblings = on\n'
+	} > "$POD_DIR/page/etc/oomsnap.ini"
 	podman run -d --name "$POD-app" --network none --memory 128m --user 1001 --cap-drop all \
-		--security-opt no-new-privileges "$@" --entrypoint /usr/bin/leaker "$POD_IMAGE" \
-		--pattern touch --rate max --total 60M > /dev/null 3>&-
-	wait_until 30 app_is_ready
-	mkdir -p "$POD_DIR/out"
-	chmod 700 "$POD_DIR/out"
-}
-
-app_is_ready() {
-	podman logs "$POD-app" 2>&1 | grep -q 'total reached'
-}
-
-@test "option A: the static binary copied into the running container writes a core there" {
-	app --tmpfs /tmp/none
-	podman cp "$BUILD/oomsnap-dump" "$POD-app:/oomsnap-dump"
-	podman exec "$POD-app" /oomsnap-dump dump 1 --output /tmp/core
-	podman exec "$POD-app" /oomsnap-dump inspect /tmp/core | grep -q leaker
-	podman cp "$POD-app:/tmp/core" "$POD_DIR/out/core"
-	core_is_whole "$POD_DIR/out/core" $((50 << 20))
-	[ "$(podman inspect --format '{{.State.Running}}' "$POD-app")" = true ]
-}
-
-@test "option C: a sidecar joins a running application, captures it, and is removed by its name" {
-	app
-	podman run -d --name "$POD-debug" --network none --pid "container:$POD-app" --user 0 \
-		--cap-drop all --cap-add SYS_PTRACE --security-opt no-new-privileges --read-only \
-		--tmpfs /run/oomsnap -v "$POD_DIR/out:/dumps" "$POD_IMAGE" \
-		watch --siblings --set directory=/dumps --set trip=50M > /dev/null 3>&-
+		--entrypoint /usr/bin/leaker "$POD_IMAGE" --pattern touch --rate max --total 60M > /dev/null 3>&-
+	podman run -d --name "$POD-debug" --network host --pid "container:$POD-app" --user 0 --cap-drop all \
+		--cap-add SYS_PTRACE --security-opt no-new-privileges --read-only --tmpfs /run/oomsnap \
+		-v "$POD_DIR/page/out:/dumps" -v "$POD_DIR/page/etc:/etc/oomsnap:ro" "$POD_IMAGE" watch > /dev/null 3>&-
 	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-debug")
-	DUMPS=$POD_DIR/out
-	# By default a core needs 256 MiB to stay free, which is there on a disk.
-	wait_captures 1 30
-	core_is_whole "$(pod_core)" $((50 << 20))
-	podman rm -f -t 5 "$POD-debug" > /dev/null
-	[ "$(podman inspect --format '{{.State.Running}}' "$POD-app")" = true ]
+	wait_until 30 test -s "$POD_DIR/page/sunk"
+	wait "$!"
+	tar t -f "$POD_DIR/page/sunk" | grep -qx ./core
 }
 
-@test "option D: a container for the moment, in the process namespace of the application" {
-	app
-	podman run --rm --network none --pid "container:$POD-app" --user 0 \
-		--cap-drop all --cap-add SYS_PTRACE --security-opt no-new-privileges -v "$POD_DIR/out:/dumps" \
-		"$POD_IMAGE" dump 1 --directory /dumps 3>&-
-	core_is_whole "$(echo "$POD_DIR"/out/*/core)" $((50 << 20))
-	[ "$(podman inspect --format '{{.State.Running}}' "$POD-app")" = true ]
-}
-
-@test "save and load: the image travels as a file, without a registry" {
-	podman save -q -o "$POD_DIR/image.tar" "$POD_IMAGE"
-	podman load -q -i "$POD_DIR/image.tar" | grep -q oomsnap-test
-	rm -f "$POD_DIR/image.tar"
+@test "the README: the image travels as a file, without a registry" {
+	page_run README.md
+	tar t -f "$PAGE_DIR/oomsnap.tar" | grep -q manifest.json
 }
