@@ -118,8 +118,25 @@ static void shield_one(pid_t pid, const struct procstat *stat, struct ledger *le
 		fail(result, r);
 }
 
-static int each_process(const struct cgroup *cg, pid_t only, enum ledger_kind kind, action *act,
-	struct ledger *ledger, uint32_t target, struct stop_result *ret)
+/* Puts those of pids that are in first[] in front, in the order of first[]. */
+static void bring_forward(pid_t *pids, uint32_t count, const pid_t *first, uint32_t first_count)
+{
+	uint32_t done = 0;
+
+	for (uint32_t f = 0; f < first_count; f++) {
+		for (uint32_t i = done; i < count; i++) {
+			if (pids[i] != first[f])
+				continue;
+			pids[i] = pids[done];
+			pids[done++] = first[f];
+			break;
+		}
+	}
+}
+
+static int each_process(const struct cgroup *cg, pid_t only, const pid_t *first,
+	uint32_t first_count, enum ledger_kind kind, action *act, struct ledger *ledger,
+	uint32_t target, struct stop_result *ret)
 {
 	static pid_t
 		pids[STOP_PIDS_MAX]; /* the watchdog's loop is one thread and must not allocate */
@@ -137,6 +154,7 @@ static int each_process(const struct cgroup *cg, pid_t only, enum ledger_kind ki
 			r = cgroup_pids(cg, pids, STOP_PIDS_MAX, &count);
 		if (r != 0 && r != -E2BIG)
 			return r;
+		bring_forward(pids, count, first, first_count);
 		for (uint32_t i = 0; i < count; i++) {
 			struct procstat stat;
 			uint32_t before = ret->done;
@@ -154,11 +172,12 @@ static int each_process(const struct cgroup *cg, pid_t only, enum ledger_kind ki
 	return 0;
 }
 
-int stop_processes(const struct cgroup *cg, pid_t only, struct ledger *ledger, uint32_t target,
-	struct stop_result *ret)
+int stop_processes(const struct cgroup *cg, pid_t only, const pid_t *first, uint32_t first_count,
+	struct ledger *ledger, uint32_t target, struct stop_result *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	return each_process(cg, only, LEDGER_STOP, stop_one, ledger, target, ret);
+	return each_process(
+		cg, only, first, first_count, LEDGER_STOP, stop_one, ledger, target, ret);
 }
 
 /* Notes, once per shield, what children that nobody noted get back: the first process's value. */
@@ -190,6 +209,6 @@ int shield_processes(
 	r = note_group(cg, ledger, target);
 	if (r != 0)
 		return r;
-	return each_process(
-		cg, /* only= */ 0, LEDGER_SHIELD_PROCESS, shield_one, ledger, target, ret);
+	return each_process(cg, /* only= */ 0, /* first= */ NULL, 0, LEDGER_SHIELD_PROCESS,
+		shield_one, ledger, target, ret);
 }

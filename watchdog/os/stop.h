@@ -26,11 +26,14 @@ struct stop_result {
 
 /*
  * SIGSTOP to every process of the cgroup (only to `only` if that is not 0), pass after pass until
- * no new one appears. Does not wait: a stop takes effect when the process returns to user mode. 0,
- * CGROUP_GONE, -errno; *ret in any case.
+ * no new one appears; to the first_count processes of first[] before all others, those of them that
+ * are still in the cgroup: each process costs some 50 us, in which a leaker may take 100 KiB. Does
+ * not wait: a stop takes effect when the process returns to user mode. 0, CGROUP_GONE, -errno; *ret
+ * in any case.
  */
-int stop_processes(const struct cgroup *cg, pid_t only, struct ledger *ledger, uint32_t target,
-	struct stop_result *ret);
+#define STOP_FIRST_MAX 8
+int stop_processes(const struct cgroup *cg, pid_t only, const pid_t *first, uint32_t first_count,
+	struct ledger *ledger, uint32_t target, struct stop_result *ret);
 
 /* oom_score_adj = -1000 for every process of the cgroup. Returns as above. */
 int shield_processes(
