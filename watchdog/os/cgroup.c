@@ -561,8 +561,43 @@ int cgroup_apply(const struct cgroup_change *change)
 	return write_value(change->path, change->new_value);
 }
 
+/*
+ * Whether the processes there use more than value, page cache that would go left out. Where v1
+ * refuses such a limit v2 kills until the rest fits (Documentation/admin-guide/cgroup-v2.rst,
+ * memory.max).
+ */
+static bool is_above(int dir_fd, const char *value)
+{
+	const struct cgroup_ops *ops = &cgroup_v2_ops;
+	struct cgroup_level level = {.dir_fd = dir_fd};
+	char text[STAT_TEXT_MAX];
+	uint64_t limit;
+	uint64_t current;
+	uint64_t cache;
+	ssize_t n;
+
+	if (!parse_memcg_value(value, strlen(value), &limit) || limit == SIZE_UNLIMITED ||
+		cgroup_read_value(&level, ops->current_file, &current) != 0 || current <= limit)
+		return false;
+	n = fd_read_text_at(dir_fd, "memory.stat", text, sizeof(text));
+	return n > 0 && parse_memcg_cache(text, (size_t)n, &ops->cache_keys, &cache) &&
+		sub_floor(current, cache) > limit;
+}
+
 int cgroup_undo(const char *path, const char *old_value)
 {
+	const char *file = strrchr(path, '/');
+	_cleanup_close_ int dir_fd = -1;
+	char dir[TARGET_PATH_MAX];
+
+	if (file && strcmp(file + 1, cgroup_v2_ops.limit_file) == 0 &&
+		(size_t)(file - path) < sizeof(dir)) {
+		memcpy(dir, path, (size_t)(file - path));
+		dir[file - path] = '\0';
+		dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir_fd >= 0 && is_above(dir_fd, old_value))
+			return -EBUSY;
+	}
 	return write_value(path, old_value);
 }
 
