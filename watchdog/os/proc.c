@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,31 +64,6 @@ int proc_open_file(int dir_fd, const char *name, int *ret_fd)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return edge(errno);
-	*ret_fd = fd;
-	return 0;
-}
-
-int proc_open_in_root(int dir_fd, const char *path, int *ret_fd)
-{
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	_cleanup_close_ int root = openat(dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int found = -1;
-	char name[40];
-	struct stat st;
-	int fd;
-
-	if (root < 0)
-		return edge(errno);
-	found = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-	if (found < 0 || fstat(found, &st) < 0)
-		return edge(errno);
-	if (!S_ISREG(st.st_mode))
-		return -ENOTSUP;
-	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", found); /* 14 + 11 bytes */
-	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return edge(errno);
 	*ret_fd = fd;

@@ -30,13 +30,6 @@ int proc_open(pid_t id, int *ret_fd);
 /* Opens a file below dir_fd for reading. *ret_fd is the caller's. */
 int proc_open_file(int dir_fd, const char *name, int *ret_fd);
 
-/*
- * Opens a plain file by a path as the process sees it, without leaving its root whatever links
- * there are (openat2(2), RESOLVE_IN_ROOT). A device or a pipe is not opened: -ENOTSUP. *ret_fd is
- * the caller's.
- */
-int proc_open_in_root(int dir_fd, const char *path, int *ret_fd);
-
 /* Reads a whole file below dir_fd, cut at size bytes; *ret_len is what was read. */
 int proc_read(int dir_fd, const char *name, void *buffer, size_t size, size_t *ret_len);
 

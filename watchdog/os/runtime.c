@@ -6,7 +6,8 @@
  * has none of them is Go's if its file has Go's section. Then its environment and its command line
  * are read, for .NET the .runtimeconfig.json beside the application, for a JVM the file of counters
  * that it has mapped. Files are opened by the path that the process itself sees, inside its root
- * (proc_open_in_root()), and counters only if they are the very file that is mapped.
+ * (inroot_open()) and only where no other program serves the file system, and counters only if they
+ * are the very file that is mapped.
  *
  * Everything read here is the target's own word; see parse/runtime.c for what that can do.
  *
@@ -31,6 +32,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "os/fd.h"
+#include "os/inroot.h"
 #include "os/lines.h"
 #include "os/proc.h"
 #include "parse/hsperf.h"
@@ -91,13 +93,13 @@ static int read_mappings(int dir, struct runtime_scratch *scratch, struct counte
 
 static bool program_is_go(int dir, struct runtime_scratch *scratch)
 {
-	_cleanup_close_ int fd = openat(dir, "exe", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
 	unsigned char header[64];
 	uint64_t offset;
 	uint64_t bytes;
 	ssize_t n;
 
-	if (fd < 0)
+	if (inroot_open_program(dir, &fd) != 0)
 		return false;
 	n = pread(fd, header, sizeof(header), 0);
 	if (n < 0 || !runtime_elf_section(header, (size_t)n, &offset))
@@ -149,7 +151,7 @@ static void take_settings(
 	ssize_t n;
 
 	str_init(&s, path, sizeof(path));
-	if (!settings_path(dir, scratch, cmdline_len, &s) || proc_open_in_root(dir, path, &fd) != 0)
+	if (!settings_path(dir, scratch, cmdline_len, &s) || inroot_open(dir, path, &fd) != 0)
 		return;
 	n = fd_read_text(fd, scratch->text, sizeof(scratch->text));
 	if (n > 0)
@@ -163,7 +165,7 @@ static void open_counters(int dir, const struct counters_file *file, int *ret_fd
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
-	if (!file->inode || proc_open_in_root(dir, file->path, &fd) != 0)
+	if (!file->inode || inroot_open(dir, file->path, &fd) != 0)
 		return;
 	if (fstat(fd, &st) == 0 && st.st_ino == file->inode && major(st.st_dev) == file->major &&
 		minor(st.st_dev) == file->minor)

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Walking in a target's root without asking a file system that may not answer.
+ *
+ * A look-up, stat(2), statfs(2), open(2) and read(2) on FUSE wait for its server, which is the
+ * target's to stop; while it waits the loop would not look at anybody. So nothing of these is done
+ * before the file system is known to be a local one. What a descriptor lies on is told by its
+ * mount: statx(2) with AT_STATX_DONT_SYNC asks no server for the mount's id, and the process's
+ * mountinfo has its type.
+ *
+ * A path is first resolved from the kernel's cache alone (RESOLVE_CACHED, Linux 5.12, which never
+ * waits). What is not there is walked one name at a time: each name is looked up in a directory
+ * whose file system has been judged, and stepping onto a mount asks nothing of it. That way knows
+ * no symbolic links and no "..".
+ *
+ * Refuses: what mounts_is_local() does not know. Limits: a disk that does not answer; an overlay
+ * whose layers lie on FUSE.
+ */
+#include "os/inroot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "os/lines.h"
+#include "os/proc.h"
+#include "parse/mounts.h"
+
+#define LINE_BYTES                                                                    \
+	8192 /* of mountinfo; longer lines (overlays of very many layers) are skipped \
+	      */
+
+static int edge(int error)
+{
+	if (error == ENOENT || error == ESRCH)
+		return PROC_GONE;
+	return error == EACCES || error == EPERM ? PROC_DENIED : -error;
+}
+
+static int open_at(int dir, const char *path, uint64_t resolve, int *ret_fd)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = resolve};
+	int fd;
+
+	if (resolve & RESOLVE_NO_SYMLINKS)
+		how.flags |= O_NOFOLLOW;
+	fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* What is behind fd, without asking its file system: 0, or -ENOTSUP for one that is not local. */
+static int judge(int dir_fd, int fd, mode_t *ret_mode)
+{
+	_cleanup_close_ int mounts = -1;
+	char buffer[LINE_BYTES];
+	struct statx sx;
+	struct lines lines;
+	const char *line;
+	size_t len;
+	int r;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &sx) < 0)
+		return edge(errno);
+	if (!(sx.stx_mask & STATX_MNT_ID))
+		return -ENOTSUP; /* before Linux 5.8 */
+	r = proc_open_file(dir_fd, "mountinfo", &mounts);
+	if (r != 0)
+		return r;
+	lines_init(&lines, mounts, buffer, sizeof(buffer));
+	while (lines_next(&lines, &line, &len)) {
+		const char *type;
+		size_t type_len;
+
+		if (!mounts_type(line, len, sx.stx_mnt_id, &type, &type_len))
+			continue;
+		if (!mounts_is_local(type, type_len))
+			return -ENOTSUP;
+		*ret_mode = sx.stx_mode;
+		return 0;
+	}
+	return lines.error ? lines.error : -ENOTSUP;
+}
+
+/* Opens what an O_PATH descriptor stands for, if it is a plain file on a local file system. */
+static int open_for_reading(int dir_fd, int found, int *ret_fd)
+{
+	char name[40];
+	mode_t mode = 0;
+	int fd;
+	int r = judge(dir_fd, found, &mode);
+
+	if (r != 0)
+		return r;
+	if (!S_ISREG(mode))
+		return -ENOTSUP;
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", found); /* 14 + 11 bytes */
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return edge(errno);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Takes the next name of *path; false at its end. */
+static bool next_name(const char **path, char *name)
+{
+	size_t len;
+
+	*path += strspn(*path, "/");
+	len = strcspn(*path, "/");
+	if (!len || len > NAME_MAX)
+		return false;
+	memcpy(name, *path, len);
+	name[len] = '\0';
+	*path += len;
+	return true;
+}
+
+/* One name at a time, from the process's root. */
+static int walk(int dir_fd, int root, const char *path, int *ret_fd)
+{
+	_cleanup_close_ int at = dup(root);
+	char name[NAME_MAX + 1];
+
+	if (at < 0)
+		return -errno;
+	while (next_name(&path, name)) {
+		_cleanup_close_ int next = -1;
+		mode_t mode = 0;
+		int r = judge(dir_fd, at, &mode);
+
+		if (r != 0)
+			return r;
+		if (!S_ISDIR(mode) || strcmp(name, "..") == 0)
+			return -ENOTSUP;
+		r = open_at(at, name, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, &next);
+		if (r < 0)
+			return edge(-r);
+		cleanup_close(&at);
+		at = take_fd(&next);
+	}
+	*ret_fd = take_fd(&at);
+	return 0;
+}
+
+int inroot_open(int dir_fd, const char *path, int *ret_fd)
+{
+	_cleanup_close_ int root = openat(dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int found = -1;
+	int r;
+
+	if (root < 0)
+		return edge(errno);
+	r = open_at(root, path, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED, &found);
+	if (r == -EAGAIN || r == -EINVAL) /* not in the cache; older than 5.12 */
+		r = walk(dir_fd, root, path, &found);
+	else if (r < 0)
+		r = edge(-r);
+	return r ? r : open_for_reading(dir_fd, found, ret_fd);
+}
+
+int inroot_open_program(int dir_fd, int *ret_fd)
+{
+	_cleanup_close_ int found = openat(dir_fd, "exe", O_PATH | O_CLOEXEC);
+
+	if (found < 0)
+		return edge(errno);
+	return open_for_reading(dir_fd, found, ret_fd);
+}
