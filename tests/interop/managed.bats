@@ -28,3 +28,42 @@ has_collected() {
 	[ "$(event_count tripped)" -eq 0 ]
 	is_healthy
 }
+
+@test "Go: captured as it leaves GOMEMLIMIT behind; dlv finds the goroutines and the leaked objects" {
+	[ -z "$(runtime_missing go)" ] || skip "no Go here ($(runtime_missing go | paste -sd ' '))"
+	runtime_prepare go
+	runtime_command go
+	service_start go 256 env GOMEMLIMIT=64MiB "${RUNTIME_COMMAND[@]}"
+	service_capture go managed 30
+	[ "$(event_field runtime-found RUNTIME)" = go ]
+	[ "$(event_field runtime-found HEAP_BYTES)" -eq $((64 << 20)) ]
+	[ "$(event_field tripped USED_BYTES)" -lt $((96 << 20)) ]
+	is_healthy
+	runtime_read go "$CAPTURE/core" > "$BATS_TEST_TMPDIR/read" 2>&1
+	grep -q ' in main.run$' "$BATS_TEST_TMPDIR/read"
+	read -r type count < <(runtime_leaked go "$BATS_TEST_TMPDIR/read")
+	[ "$type" = main.LeakedChunk ]
+	is_the_count "$count"
+}
+
+# A leak beside the heap: the runtime does not see it, and the container's limit comes first.
+native_leak() {
+	local name=$1 limit=$2
+	[ -z "$(runtime_missing "$name")" ] || skip "not here: $(runtime_missing "$name")"
+	runtime_prepare "$name"
+	runtime_command "$name"
+	service_start "$name" "$limit" "${RUNTIME_COMMAND[@]}"
+	service_capture "$name" native 60
+	[ "$(event_field runtime-found RUNTIME)" = "$name" ]
+	is_healthy
+	[ "$(cg_oom_kill "$name")" -eq 0 ]
+	"$OOMSNAP" inspect "$CAPTURE/core"
+}
+
+@test ".NET: a native leak is captured, and the service is healthy" {
+	native_leak dotnet 128
+}
+
+@test "Java: a native leak is captured, and the service is healthy" {
+	native_leak java 128
+}

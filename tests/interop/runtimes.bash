@@ -41,14 +41,15 @@ runtime_prepare() {
 	mkdir -p "$RUNTIMES_BUILD/java" "$RUNTIMES_BUILD/go"
 	case $1 in
 	dotnet)
-		DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 dotnet build -c Release -v quiet --nologo \
+		[ -z "$(find "$RUNTIMES_DIR/dotnet" -type f -newer "$DOTNET_BIN/Reader/release/heap-reader.dll" \
+			2>&1)" ] || DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 dotnet build -c Release -v quiet --nologo \
 			--artifacts-path "$RUNTIMES_BUILD/dotnet" "$RUNTIMES_DIR/dotnet/dotnet.slnx"
 		;;
 	java)
 		javac -nowarn -XDignore.symbol.file -d "$RUNTIMES_BUILD/java" "$RUNTIMES_DIR/LeakService.java"
 		;;
 	go)
-		GOCACHE=$RUNTIMES_BUILD/go/cache GOFLAGS=-mod=mod GO111MODULE=off go build \
+		GOCACHE=$RUNTIMES_BUILD/go/cache GO111MODULE=off go build \
 			-o "$RUNTIMES_BUILD/go/leak-service" "$RUNTIMES_DIR/leak_service.go"
 		;;
 	esac
@@ -85,6 +86,11 @@ runtime_read() {
 		gdb -nx -batch -iex 'set debuginfod enabled off' -ex 'py CLASS="LeakedChunk"' \
 			-x "$TOP/tests/tool/pyheap.py" -ex 'thread apply all py-bt' /usr/bin/python3.11 "$core"
 		;;
+	go)
+		printf '%s\n' 'goroutines -t 6' 'print len(main.chunks)' exit > "$RUNTIMES_BUILD/go/commands"
+		dlv core "$RUNTIMES_BUILD/go/leak-service" "$core" --init "$RUNTIMES_BUILD/go/commands" \
+			--allow-non-terminal-interactive=true < /dev/null
+		;;
 	esac
 }
 
@@ -92,6 +98,7 @@ runtime_read() {
 runtime_leaked() {
 	case $1 in
 	dotnet | node | python) sed -n 's/^wanted \(.*\) count=\([0-9]*\).*/\1 \2/p' "$2" ;;
+	go) awk '/^\[[0-9]+ goroutines\]/ { getline; print "main.LeakedChunk", $1 }' "$2" ;;
 	java) awk '$NF == "LeakService$LeakedChunk" { print $NF, $2 }' "$2" ;;
 	esac
 }

@@ -47,7 +47,7 @@ service_capture() {
 	watch_start "$name" --set cooldown=60s "$@"
 	wait_event runtime-found
 	get "/triggerMemoryLeak?kind=$kind&rate=$rate"
-	wait_event tripped 1 60
+	wait_event tripped 1 180 # 2 GiB at 30 MB/s
 	get "/stop?free=1"
 	wait_event captured 1 60
 	CAPTURE=$(dirname "$(event_field captured CORE)")

@@ -12,7 +12,9 @@ import (
 	"runtime"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
+	"unsafe"
 )
 
 const chunkBytes = 65536
@@ -27,8 +29,15 @@ var (
 	chunks  []*LeakedChunk
 	count   int64
 	stopped atomic.Bool
-	done    = make(chan struct{})
+	done    chan struct{}
 )
+
+// CLOCK_MONOTONIC in nanoseconds, which the package time keeps to itself.
+func monotonic() int64 {
+	var now syscall.Timespec
+	_, _, _ = syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&now)), 0)
+	return now.Nano()
+}
 
 func leakOne() {
 	chunk := &LeakedChunk{Number: count}
@@ -37,7 +46,7 @@ func leakOne() {
 	}
 	chunks = append(chunks, chunk)
 	count++
-	fmt.Println("leaked", count)
+	fmt.Println("leaked", count, "at", monotonic())
 }
 
 func run(rate int) {
@@ -56,6 +65,8 @@ func main() {
 		if err != nil {
 			rate = 50
 		}
+		stopped.Store(false)
+		done = make(chan struct{})
 		go run(rate)
 		fmt.Fprintln(w, "leaking")
 	})
