@@ -85,6 +85,14 @@ static bool orphaned(void)
 	return me.orphaned;
 }
 
+static void wait_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+}
+
 /* The guardian's work, where it cannot do it itself. Idempotent. */
 static void stand_in_for_guardian(void)
 {
@@ -93,6 +101,18 @@ static void stand_in_for_guardian(void)
 
 	if (watchdog_dead && guardian_dead)
 		guardian_undo(me.setup->ledger);
+}
+
+/*
+ * The same at our own end, for which there is time: a watchdog that dies closes our socket a moment
+ * before its pidfd tells of it, and the guardian may be killed before it is through.
+ */
+static void outlive_the_others(void)
+{
+	wait_readable(me.setup->watchdog_pidfd);
+	if (me.setup->guardian_pidfd >= 0)
+		wait_readable(me.setup->guardian_pidfd);
+	stand_in_for_guardian();
 }
 
 /* --- telling ------------------------------------------------------------------------------- */
@@ -337,6 +357,6 @@ _Noreturn void capturer_main(const struct capturer_setup *setup)
 		if (orphaned())
 			break;
 	}
-	stand_in_for_guardian();
+	outlive_the_others();
 	_exit(0);
 }
