@@ -531,7 +531,9 @@ static int continue_process(const struct tripwire *t, const struct wire_stop *st
 	return r;
 }
 
-uint32_t tripwire_undo(struct tripwire *t, uint32_t *ret_done)
+/* Of one target, or of all where it is NULL. How many could not be continued. */
+static uint32_t continue_all(
+	struct tripwire *t, const struct wire_target *target, uint32_t *ret_done)
 {
 	uint32_t left = 0, done = 0;
 
@@ -539,7 +541,10 @@ uint32_t tripwire_undo(struct tripwire *t, uint32_t *ret_done)
 		struct wire_stop *stop = &t->shared->stop[i];
 		int r;
 
-		if (!__atomic_load_n(&stop->state, __ATOMIC_ACQUIRE))
+		if (!__atomic_load_n(&stop->state, __ATOMIC_ACQUIRE) ||
+			(target &&
+				&t->shared->target[stop->target & (WIRE_TARGETS_MAX - 1)] !=
+					target))
 			continue;
 		r = continue_process(t, stop);
 		if (r < 0) {
@@ -553,6 +558,19 @@ uint32_t tripwire_undo(struct tripwire *t, uint32_t *ret_done)
 	}
 	*ret_done = done;
 	return left;
+}
+
+uint32_t tripwire_continue(struct tripwire *t, uint64_t cgroup_id)
+{
+	const struct wire_target *target = cgroup_id ? find(t, cgroup_id) : NULL;
+	uint32_t done;
+
+	return target ? continue_all(t, target, &done) : 0;
+}
+
+uint32_t tripwire_undo(struct tripwire *t, uint32_t *ret_done)
+{
+	return continue_all(t, /* target= */ NULL, ret_done);
 }
 
 /* --- figures ---------------------------------------------------------------------------------- */

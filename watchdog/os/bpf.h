@@ -9,7 +9,7 @@
  *  - the watchdog notes an entry "tripwire armed" for the cgroup in the ledger before
  *    tripwire_arm(), and each TRIPWIRE_STOPPED process (LEDGER_STOP, tgid, start_time_ticks) when
  *    it is told of it; at the release: tripwire_disarm(), the ledger's undo (SIGCONT),
- *    tripwire_forget(). In that order, or the process is stopped again at its next page;
+ *    tripwire_continue(). In that order, or the process is stopped again at its next page;
  *  - the guardian, once the watchdog is gone: tripwire_shut(), tripwire_undo(), and after
  *    TRIPWIRE_SETTLE_NS tripwire_undo() once more, for a program that was just running;
  *  - a next start that finds "tripwire armed" in a ledger whose three processes all died has no
@@ -142,8 +142,19 @@ typedef void tripwire_event_fn(const struct tripwire_event *event, void *user);
  */
 int tripwire_consume(struct tripwire *t, tripwire_event_fn *fn, void *user);
 
-/* Frees the places of a target's stops once they are undone; they may be stopped again then. */
+/*
+ * Frees the places of a target's stops once they are undone; they may be stopped again then. One
+ * that was noted this instant is forgotten too, stopped as it is: where programs may be running,
+ * tripwire_continue().
+ */
 void tripwire_forget(struct tripwire *t, uint64_t cgroup_id);
+
+/*
+ * SIGCONT to each process of a target that was stopped and not forgotten since, told of or not, and
+ * its place is free again. Disarm first, or it is stopped again at its next page. How many could
+ * not be continued; those stand in the table still.
+ */
+uint32_t tripwire_continue(struct tripwire *t, uint64_t cgroup_id);
 
 /*
  * For whoever is left when the watchdog is gone. shut: every program does nothing any more, for
