@@ -454,6 +454,36 @@ static void test_recover(void **state)
 	reap(victim);
 }
 
+/* The note of a tripwire; whom its undo continues needs a real cgroup (tripwire-watch.bats). */
+static void test_tripwire(void **state)
+{
+	const struct place *p = *state;
+	pid_t pids[2] = {spawn(), spawn()};
+	struct ledger l;
+
+	assert_int_equal(0, kill(pids[0], SIGSTOP));
+	await_stopped(pids[0], true);
+	open_ledger(p, &l);
+	stop(&l, 1, pids[1]);
+	assert_int_equal(0, ledger_note_tripwire(&l, 1, "/nowhere", pids, 2));
+	assert_int_equal(1, ledger_count(&l, 1, LEDGER_BIT(LEDGER_TRIPWIRE)));
+	assert_int_equal(2, in_force(&l)); /* whom it leaves alone is nothing in force */
+	ledger_strike_tripwire(&l, 2);
+	assert_int_equal(2, in_force(&l));
+	ledger_strike_tripwire(&l, 1);
+	assert_int_equal(1, in_force(&l));
+	assert_int_equal(0, ledger_note_tripwire(&l, 1, "/nowhere", pids, 2));
+	assert_int_equal(0, ledger_undo(&l, 1, LEDGER_EVERYTHING, NULL)); /* gone: nothing to do */
+	await_stopped(pids[1], false);
+	await_stopped(pids[0], true);
+	assert_int_equal(0, ledger_note_tripwire(&l, 1, "/nowhere", pids, 2));
+	ledger_strike_tripwire(&l, LEDGER_ALL_TARGETS);
+	assert_int_equal(0, in_force(&l));
+	ledger_close(&l);
+	reap(pids[0]);
+	reap(pids[1]);
+}
+
 /* The guardian inherits the lock: while it lives, it is the one who puts things back. */
 static void test_lock_is_inherited(void **state)
 {
@@ -706,6 +736,7 @@ int main(void)
 		TEST(test_full),
 		TEST(test_who_takes_part),
 		TEST(test_recover),
+		TEST(test_tripwire),
 		TEST(test_lock_is_inherited),
 		TEST(test_torn_entry),
 		TEST(test_torn_file),

@@ -35,6 +35,8 @@
 #define GROUP_PIDS_MAX \
 	8192 /* processes of one cgroup that are looked through for inherited shields */
 #define SHIELDED_ADJ (-1000)
+/* A kind beside LEDGER_KINDS: a process that others had stopped before us. */
+#define NOT_OURS 255U
 
 enum entry_state { ENTRY_FREE, ENTRY_FILLING, ENTRY_NOTED };
 
@@ -195,7 +197,7 @@ int ledger_note_file(struct ledger *l, uint32_t target, enum ledger_kind kind, c
 	return 0;
 }
 
-int ledger_note_process(struct ledger *l, uint32_t target, enum ledger_kind kind, pid_t pid,
+static int note_process(struct ledger *l, uint32_t target, uint32_t kind, pid_t pid,
 	uint64_t start_time, int old_value)
 {
 	struct process_entry *e;
@@ -212,8 +214,18 @@ int ledger_note_process(struct ledger *l, uint32_t target, enum ledger_kind kind
 	return 0;
 }
 
-static const struct process_entry *find_process(
-	const struct ledger *l, enum ledger_kind kind, pid_t pid)
+int ledger_note_process(struct ledger *l, uint32_t target, enum ledger_kind kind, pid_t pid,
+	uint64_t start_time, int old_value)
+{
+	return note_process(l, target, kind, pid, start_time, old_value);
+}
+
+static bool wanted(uint32_t entry_target, uint32_t entry_kind, uint32_t target, uint32_t kind)
+{
+	return entry_kind == kind && (target == LEDGER_ALL_TARGETS || entry_target == target);
+}
+
+static const struct process_entry *find_process(const struct ledger *l, uint32_t kind, pid_t pid)
 {
 	uint32_t used = atomic_load(&l->map->processes_used);
 
@@ -244,6 +256,43 @@ bool ledger_process_value(
 	return e != NULL;
 }
 
+int ledger_note_tripwire(
+	struct ledger *l, uint32_t target, const char *path, const pid_t *pids, uint32_t count)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < count && r == 0; i++) {
+		struct procstat stat;
+
+		if (process_look(pids[i], &stat) != 0 || stat.state != 'T' ||
+			ledger_has_process(l, LEDGER_STOP, pids[i], stat.start_time_ticks))
+			continue;
+		r = note_process(l, target, NOT_OURS, pids[i], stat.start_time_ticks, 0);
+	}
+	if (r == 0)
+		r = ledger_note_file(l, target, LEDGER_TRIPWIRE, path, "");
+	if (r != 0)
+		ledger_strike_tripwire(l, target);
+	return r;
+}
+
+void ledger_strike_tripwire(struct ledger *l, uint32_t target)
+{
+	uint32_t files = atomic_load(&l->map->files_used);
+	uint32_t processes = atomic_load(&l->map->processes_used);
+
+	for (uint32_t i = 0; i < files; i++)
+		if (atomic_load(&l->map->file[i].state) == ENTRY_NOTED &&
+			wanted(l->map->file[i].target, l->map->file[i].kind, target,
+				LEDGER_TRIPWIRE))
+			atomic_store(&l->map->file[i].state, ENTRY_FREE);
+	for (uint32_t i = 0; i < processes; i++)
+		if (atomic_load(&l->map->process[i].state) == ENTRY_NOTED &&
+			wanted(l->map->process[i].target, l->map->process[i].kind, target,
+				NOT_OURS))
+			atomic_store(&l->map->process[i].state, ENTRY_FREE);
+}
+
 void ledger_strike_process(struct ledger *l, enum ledger_kind kind, pid_t pid)
 {
 	struct process_entry *e = (struct process_entry *)find_process(l, kind, pid);
@@ -254,34 +303,68 @@ void ledger_strike_process(struct ledger *l, enum ledger_kind kind, pid_t pid)
 
 /* --- undoing ------------------------------------------------------------------------------- */
 
+static pid_t group_pids[GROUP_PIDS_MAX]; /* the guardian must not allocate; one undo at a time */
+
+/* Fills group_pids. 0 (with a count of 0 where the cgroup is gone) or -errno. */
+static int list_group(const char *path, uint32_t *ret_count)
+{
+	_cleanup_close_ int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	*ret_count = 0;
+	if (dir_fd < 0)
+		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
+	r = cgroup_pids_below(dir_fd, group_pids, GROUP_PIDS_MAX, ret_count);
+	if (r == CGROUP_GONE)
+		*ret_count = 0;
+	return r < 0 ? r : 0;
+}
+
 /* Processes that were born of a shielded parent and that no entry speaks for. 0 or -errno. */
 static int undo_group(const struct ledger *l, const struct file_entry *e)
 {
-	static pid_t pids[GROUP_PIDS_MAX]; /* the guardian must not allocate; one undo at a time */
-	_cleanup_close_ int dir_fd = open(e->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int value = 0;
 	uint32_t count;
-	int r;
+	int r = list_group(e->path, &count);
 
 	for (const char *c = e->old_value; *c; c++)
 		if (*c >= '0' && *c <= '9')
 			value = value * 10 + (*c - '0');
 	if (e->old_value[0] == '-')
 		value = -value;
-	if (dir_fd < 0)
-		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
-	r = cgroup_pids_below(dir_fd, pids, GROUP_PIDS_MAX, &count);
-	if (r == CGROUP_GONE)
-		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		int adj;
 
-		if (find_process(l, LEDGER_SHIELD_PROCESS, pids[i]) ||
-			process_get_oom_adj(pids[i], &adj) != 0 || adj != SHIELDED_ADJ)
+		if (find_process(l, LEDGER_SHIELD_PROCESS, group_pids[i]) ||
+			process_get_oom_adj(group_pids[i], &adj) != 0 || adj != SHIELDED_ADJ)
 			continue;
-		(void)process_set_oom_adj(pids[i], value); /* gone, or never ours to set */
+		(void)process_set_oom_adj(group_pids[i], value); /* gone, or never ours to set */
 	}
-	return r < 0 ? r : 0;
+	return r;
+}
+
+/* What the tripwire may have stopped without anybody being told. 0 or the last -errno. */
+static int undo_tripwire(const struct ledger *l, const struct file_entry *e)
+{
+	uint32_t count;
+	int r = list_group(e->path, &count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		_cleanup_close_ int fd = -1;
+		struct procstat stat;
+		const struct process_entry *before = find_process(l, NOT_OURS, group_pids[i]);
+		int one;
+
+		if (process_look(group_pids[i], &stat) != 0 || stat.state != 'T' ||
+			(before && before->start_time == stat.start_time_ticks))
+			continue;
+		one = process_open(group_pids[i], stat.start_time_ticks, &fd);
+		if (one == 0)
+			one = process_signal(fd, SIGCONT);
+		if (one < 0)
+			r = one;
+	}
+	return r;
 }
 
 static int undo_file(const struct ledger *l, struct file_entry *e)
@@ -292,6 +375,8 @@ static int undo_file(const struct ledger *l, struct file_entry *e)
 	e->old_value[sizeof(e->old_value) - 1] = '\0';
 	if (e->kind == LEDGER_SHIELD_GROUP)
 		return undo_group(l, e);
+	if (e->kind == LEDGER_TRIPWIRE)
+		return undo_tripwire(l, e);
 	r = cgroup_undo(e->path, e->old_value);
 	return r > 0 ? 0 : r; /* gone: nothing left to undo */
 }
@@ -308,11 +393,6 @@ static int undo_process(const struct process_entry *e)
 	else
 		r = process_signal(fd, SIGCONT);
 	return r > 0 ? 0 : r;
-}
-
-static bool wanted(uint32_t entry_target, uint32_t entry_kind, uint32_t target, uint32_t kind)
-{
-	return entry_kind == kind && (target == LEDGER_ALL_TARGETS || entry_target == target);
 }
 
 static uint32_t undo_kind(struct ledger *l, uint32_t target, uint32_t kind, int *error)

@@ -35,7 +35,8 @@
 		"shield-group") /* v2: processes that were born shielded, below a cgroup */ \
 	X(SHIELD_PROCESS, "shield-process") /* v2: oom_score_adj of a process */            \
 	X(FREEZE, "freeze")		    /* file: cgroup.freeze */                       \
-	X(STOP, "stop")			    /* SIGSTOP to a process, undone by SIGCONT */
+	X(STOP, "stop")			    /* SIGSTOP to a process, undone by SIGCONT */   \
+	X(TRIPWIRE, "tripwire")		    /* processes below a cgroup may stop at any page */
 #define X(id, name) LEDGER_##id,
 enum ledger_kind { LEDGER_KINDS(X) LEDGER_KIND_COUNT };
 #undef X
@@ -78,6 +79,19 @@ int ledger_note_file(struct ledger *l, uint32_t target, enum ledger_kind kind, c
 	const char *old_value);
 int ledger_note_process(struct ledger *l, uint32_t target, enum ledger_kind kind, pid_t pid,
 	uint64_t start_time, int old_value);
+
+/*
+ * The tripwire is to be put in force for the cgroup at that path: from then on any process below it
+ * may be stopped inside the kernel before we are told. Notes the cgroup (LEDGER_TRIPWIRE), and of
+ * the processes listed those that stand stopped already, by somebody else: they are not continued
+ * by its undo. That undo is the next start's: every other stopped process below the cgroup goes on.
+ * While one of our processes lives, os/bpf.h knows exactly which were stopped; it continues those,
+ * and then takes the note back by ledger_strike_tripwire(). 0, -ENOSPC and nothing is noted.
+ */
+int ledger_note_tripwire(
+	struct ledger *l, uint32_t target, const char *path, const pid_t *pids, uint32_t count);
+/* Takes the note of a target back, or of LEDGER_ALL_TARGETS. */
+void ledger_strike_tripwire(struct ledger *l, uint32_t target);
 
 /* Whether that process is noted under that kind. */
 bool ledger_has_process(
