@@ -23,16 +23,21 @@
 #include "os/process.h"
 #include "os/stop.h"
 #include "watch.h"
+#include "wiring.h"
 
-void act_note(struct target *t, enum intervention what)
+void act_note_at(struct target *t, enum intervention what, uint64_t at_ns, uint64_t used_bytes)
 {
 	struct incident_record *r = &t->record;
 
 	if (r->timeline_count == TIMELINE_MAX)
 		return;
-	r->timeline[r->timeline_count++] = (struct timeline_entry){.at_ns = t->watch->now_ns,
-		.used_bytes = sample_used(&t->engine.last),
-		.what = what};
+	r->timeline[r->timeline_count++] =
+		(struct timeline_entry){.at_ns = at_ns, .used_bytes = used_bytes, .what = what};
+}
+
+void act_note(struct target *t, enum intervention what)
+{
+	act_note_at(t, what, t->watch->now_ns, sample_used(&t->engine.last));
 }
 
 /* Notes and makes planned changes; on a failure those of this call are undone. 0, CGROUP_*, -errno.
@@ -320,6 +325,7 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 		kill_all(t);
 	left += ledger_undo(l, t->index, LEDGER_SHIELDS, &error);
 	FAULT_POINT(RELEASE_MID);
+	left += wiring_release(t); /* before the rest runs: nobody is to be stopped again */
 	left += ledger_undo(
 		l, t->index, LEDGER_BIT(LEDGER_FREEZE) | LEDGER_BIT(LEDGER_STOP), &error);
 	FAULT_POINT(RELEASED);
@@ -436,6 +442,9 @@ bool act_perform(
 	case ENGINE_ACTION_ABORT:
 		crew_abort(t);
 		return false;
+	case ENGINE_ACTION_CONTINUE:
+		wiring_continue(t);
+		return false;
 	case ENGINE_ACTION_RELEASE:
 		return do_release(t, action->verdict, ret_outcome);
 	case ENGINE_ACTION_TIMER:
@@ -481,6 +490,7 @@ bool act_pretend(
 	case ENGINE_ACTION_ON_ARM:
 	case ENGINE_ACTION_LEASE:
 	case ENGINE_ACTION_ABORT:
+	case ENGINE_ACTION_CONTINUE:
 	case ENGINE_ACTION_COUNT:
 		break;
 	}

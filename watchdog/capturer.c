@@ -100,7 +100,7 @@ static void stand_in_for_guardian(void)
 	bool guardian_dead = me.setup->guardian_pidfd < 0 || is_readable(me.setup->guardian_pidfd);
 
 	if (watchdog_dead && guardian_dead)
-		guardian_undo(me.setup->ledger);
+		guardian_undo(me.setup->ledger, me.setup->tripwire);
 }
 
 /*

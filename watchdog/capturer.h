@@ -62,11 +62,13 @@ struct capturer_message {
  */
 struct history;
 struct ledger;
+struct tripwire;
 struct capturer_setup {
 	int socket;	    /* its end of the pair */
 	int watchdog_pidfd; /* readable when the watchdog is gone */
 	int guardian_pidfd; /* likewise; -1: unknown, then the watchdog's death is acted upon alone
 			     */
+	struct tripwire *tripwire; /* for guardian_undo(); NULL: none */
 	struct ledger *ledger; /* ledger_set_tracing() around seize and detach; guardian_undo() when
 				  both are dead (guardian.h) */
 	uint32_t place;	       /* its place in the ledger */

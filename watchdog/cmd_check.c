@@ -5,8 +5,8 @@
  * Opens each target as watch would, measures the same means, and prints the guarantee with the
  * first thing that keeps it from being higher and how to mend that; where it would arm and trip;
  * whether the dump directory has room for a core as large as the limit. Touches nothing: no process
- * of a target is stopped, no file written. A pressure trigger is made and let go of, as only the
- * kernel knows whether it allows one.
+ * of a target is stopped, no file written. A pressure trigger is made and let go of, and so is a
+ * tripwire without targets, as only the kernel knows whether it allows them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,6 +23,7 @@
 #include "os/clock.h"
 #include "watch.h"
 #include "watch_arguments.h"
+#include "wiring.h"
 
 static const char usage_text[] =
 	"Usage: oomsnap check [-c FILE] [--json] [--set KEY=VALUE]... [selectors]\n"
@@ -105,6 +106,7 @@ static void print_json(const struct target *t, bool found)
 {
 	const struct thresholds *th = &t->engine.thresholds;
 	char text[8192];
+	char wire[WIRING_TEXT_MAX];
 	struct str s;
 
 	str_init(&s, text, sizeof(text));
@@ -130,6 +132,7 @@ static void print_json(const struct target *t, bool found)
 			"\"pressure_refusal\":\"%s\"",
 			psi_source_name(t->pressure.source), ms(t->pressure.window_us),
 			refusal(&t->pressure));
+		(void)str_addf(&s, ",\"tripwire\":\"%s\"", wiring_text(t, wire, sizeof(wire)));
 		add_runtime(&s, &t->managed);
 	}
 	(void)str_add(&s, ",\"directory\":\"");
@@ -143,6 +146,7 @@ static void print_text(const struct target *t, bool found)
 	const struct sample *s = &t->engine.last;
 	uint64_t free_bytes = room(t->config->directory);
 	char runtime[256];
+	char wire[WIRING_TEXT_MAX];
 
 	(void)printf("target %s\n", t->config->name);
 	if (!found) {
@@ -164,6 +168,8 @@ static void print_text(const struct target *t, bool found)
 			MIB(s->limit_bytes), s->level ? "of a parent" : "its own",
 			MIB(sample_used(s)), MIB(t->engine.thresholds.arm_bytes),
 			MIB(t->engine.thresholds.trip_bytes));
+	(void)wiring_text(t, wire, sizeof(wire));
+	(void)printf("  tripwire   %s\n", wire);
 	tell_runtime_text(t, runtime, sizeof(runtime));
 	(void)printf("  runtime    %s\n", runtime);
 	print_pressure(&t->pressure);
@@ -250,6 +256,7 @@ int cmd_check(int argc, char **argv)
 					      : EXIT_CODE_FAILED;
 	}
 	(void)event_open(&events); /* what target_find() has to say goes to stderr */
+	wiring_open(&watch);
 	watch.now_ns = clock_now_ns();
 	for (uint32_t i = 0; i < watch.config->target_count; i++) {
 		enum exit_code one = check_all(&watch, &watch.config->targets[i], arguments.json);
@@ -259,6 +266,7 @@ int cmd_check(int argc, char **argv)
 	}
 	for (uint32_t i = 0; i < watch.target_count; i++)
 		target_close(&watch.target[i]);
+	wiring_close(&watch);
 	config_free(watch.config);
 	return (int)code;
 }

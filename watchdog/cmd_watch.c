@@ -29,6 +29,7 @@
 #include "os/process.h"
 #include "watch.h"
 #include "watch_arguments.h"
+#include "wiring.h"
 
 #define RUNTIME_DIR "/run/oomsnap"
 #define OWN_OOM_ADJ (-1000)
@@ -133,9 +134,11 @@ static int run(struct watch *w)
 		tell_error(NULL, "start", r, "the watchdog cannot be set up");
 		return r == -EPERM || r == -EACCES ? EXIT_CODE_PERMISSION : EXIT_CODE_FAILED;
 	}
+	wiring_open(w);
 	take_precedence();
 	lock_memory();
 	r = watch_run(w);
+	wiring_close(w);
 	ledger_close(&w->ledger);
 	w->event = sd_event_unref(w->event);
 	return r;

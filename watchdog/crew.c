@@ -283,6 +283,7 @@ _Noreturn static void become_capturer(struct crew_member *m, int socket)
 		.watchdog_pidfd = w->self_pidfd,
 		.guardian_pidfd = w->guardian_pidfd,
 		.ledger = &w->ledger,
+		.tripwire = w->tripwire,
 		.place = m->place,
 		.histories = w->histories};
 

@@ -110,6 +110,7 @@ enum event_id { EVENTS(X) EVENT_COUNT };
 	X(ETA_NS, U, "time until the limit at that rate, in nanoseconds")                 \
 	X(PSI_FULL_BP, U, "memory pressure full avg10, in hundredths of a percent")       \
 	X(PRESSURE, T, "whose memory pressure calls for a look: target, machine, none")   \
+	X(TRIPWIRE, T, "where in the kernel the tripwire stands, or none")                \
 	X(OOM_EVENTS, U, "out-of-memory situations counted by the kernel")                \
 	X(OOM_KILLS, U, "processes of the target that the kernel killed")                 \
 	X(HOLD, T, "how it was stopped: freeze, stop, ptrace")                            \

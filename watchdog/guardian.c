@@ -12,6 +12,10 @@
  * A watchdog that is alive but silent (stopped, or stuck in the kernel) while something is in force
  * is ended with SIGKILL after LEDGER_HUNG_NS; its service manager starts it again.
  *
+ * A tripwire ends with the watchdog, whose descriptors alone keep it attached. Its memory is shared
+ * with us, and names the processes that it has stopped, those included of which the watchdog was
+ * not told any more: they are continued.
+ *
  * An undo that fails is repeated for as long as the cgroup or process in question exists; what the
  * guardian cannot undo before it is killed itself, the next start finds in the ledger's file.
  */
@@ -38,6 +42,7 @@
 #define GUARDIAN_POLL_MS 250		    /* how often signs of life are looked at */
 #define GUARDIAN_DETACH_NS (40 * NS_PER_MS) /* within the 100 ms that the target may stand on */
 #define GUARDIAN_STEP_MS 2
+#define GUARDIAN_SETTLE_MS (int)(TRIPWIRE_SETTLE_NS / NS_PER_MS)
 #define GUARDIAN_RETRY_MS 100
 #define GUARDIAN_GIVE_UP_NS (600 * NS_PER_S) /* the file stays for the next start */
 
@@ -95,20 +100,46 @@ static void tell(uint32_t undone, uint32_t left, int error)
 		undone, left);
 }
 
-void guardian_undo(struct ledger *ledger)
+/* Everything of the ledger, and whom the tripwire stopped. How much is still in force. */
+static uint32_t undo(struct ledger *ledger, struct tripwire *tripwire, int *error)
+{
+	uint32_t kinds = LEDGER_EVERYTHING;
+	uint32_t left = 0;
+	uint32_t done = 0;
+
+	if (tripwire) /* it knows whom it stopped; the note in the ledger is for who does not */
+		kinds &= ~LEDGER_BIT(LEDGER_TRIPWIRE);
+	left = ledger_undo(ledger, LEDGER_ALL_TARGETS, kinds, error);
+	if (tripwire)
+		left += tripwire_undo(tripwire, &done);
+	return left;
+}
+
+void guardian_undo(struct ledger *ledger, struct tripwire *tripwire)
 {
 	uint32_t before = ledger_count(ledger, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING);
 	uint64_t until_ns = clock_now_ns() + GUARDIAN_GIVE_UP_NS;
 	int error = 0;
-	uint32_t left = ledger_undo(ledger, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING, &error);
+	uint32_t left;
 
+	if (tripwire)
+		tripwire_shut(tripwire);
+	left = undo(ledger, tripwire, &error);
 	wait_for_capturers(ledger);
+	if (tripwire) {
+		nap(GUARDIAN_SETTLE_MS); /* a program that was just running */
+		left = undo(ledger, tripwire, &error);
+	}
+	if (left == 0)
+		ledger_strike_tripwire(ledger, LEDGER_ALL_TARGETS);
 	if (before)
 		tell(before - left, left, error);
 	while (left && clock_now_ns() < until_ns) {
 		nap(GUARDIAN_RETRY_MS);
-		left = ledger_undo(ledger, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING, &error);
+		left = undo(ledger, tripwire, &error);
 	}
+	if (left == 0)
+		ledger_strike_tripwire(ledger, LEDGER_ALL_TARGETS);
 }
 
 static bool hung(const struct ledger *ledger)
@@ -119,7 +150,7 @@ static bool hung(const struct ledger *ledger)
 		clock_now_ns() > beat_ns + LEDGER_HUNG_NS;
 }
 
-static void guardian_main(struct ledger *ledger, int watchdog_pidfd)
+static void guardian_main(struct ledger *ledger, struct tripwire *tripwire, int watchdog_pidfd)
 {
 	struct pollfd p = {.fd = watchdog_pidfd, .events = POLLIN};
 
@@ -131,7 +162,7 @@ static void guardian_main(struct ledger *ledger, int watchdog_pidfd)
 		if (n == 0 && hung(ledger))
 			(void)process_signal(watchdog_pidfd, SIGKILL); /* seen at the next poll */
 	}
-	guardian_undo(ledger);
+	guardian_undo(ledger, tripwire);
 	ledger_close(ledger);
 }
 
@@ -148,7 +179,7 @@ static void close_others(int a, int b)
 	(void)syscall(SYS_close_range, high + 1, ~0U, 0U);
 }
 
-static void become_guardian(struct ledger *ledger, int watchdog_pidfd)
+static void become_guardian(struct ledger *ledger, struct tripwire *tripwire, int watchdog_pidfd)
 {
 	const struct sched_param param = {.sched_priority = 1};
 	sigset_t none;
@@ -164,17 +195,18 @@ static void become_guardian(struct ledger *ledger, int watchdog_pidfd)
 	close_others(ledger->fd, watchdog_pidfd);
 	(void)mlockall(MCL_CURRENT); /* without the right to: slower under pressure, not wrong */
 	(void)sched_setscheduler(0, SCHED_RR, &param); /* likewise */
-	guardian_main(ledger, watchdog_pidfd);
+	guardian_main(ledger, tripwire, watchdog_pidfd);
 }
 
-int guardian_start(struct ledger *ledger, int watchdog_pidfd, pid_t *ret_pid, int *ret_pidfd)
+int guardian_start(struct ledger *ledger, struct tripwire *tripwire, int watchdog_pidfd,
+	pid_t *ret_pid, int *ret_pidfd)
 {
 	pid_t pid = fork();
 
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		become_guardian(ledger, watchdog_pidfd);
+		become_guardian(ledger, tripwire, watchdog_pidfd);
 		_exit(0);
 	}
 	*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

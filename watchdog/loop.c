@@ -29,6 +29,7 @@
 #include "os/node.h"
 #include "os/stop.h"
 #include "watch.h"
+#include "wiring.h"
 
 #define OUTCOMES_MAX 8 /* one action list gives at most two; they cannot pile up beyond this */
 #define REPORTS_MAX 32
@@ -128,9 +129,10 @@ static void shield_new_processes(struct target *t)
 			&result); /* what failed was told when the shield went up */
 }
 
-void watch_look(struct target *t)
+/* Samples it and steps on that by an event of this kind. */
+static void look(struct target *t, enum engine_event_kind kind)
 {
-	struct engine_event event = {.kind = ENGINE_EVENT_SAMPLE, .auto_bytes = SIZE_UNLIMITED};
+	struct engine_event event = {.kind = kind, .ok = true, .auto_bytes = SIZE_UNLIMITED};
 	int r;
 
 	if (!t->open)
@@ -148,11 +150,29 @@ void watch_look(struct target *t)
 		tell_runtime_found(t);
 	t->managed.untold = false;
 	shield_new_processes(t);
+	wiring_follow(t);
 	record_history(t);
 	if (t->engine.state == ENGINE_WATCHING || t->engine.state == ENGINE_ARMED)
 		target_register_notices(t);
 	managed_search_again(t);
 	schedule_look(t, managed_look_after(t, t->engine.look_after_ns));
+}
+
+void watch_look(struct target *t)
+{
+	look(t, ENGINE_EVENT_SAMPLE);
+}
+
+void watch_kernel_stop(struct target *t)
+{
+	const struct tripwire_event *stop = &t->wiring.stop;
+	uint32_t told = t->record.timeline_count;
+
+	if (!engine_in_incident(&t->engine)) /* else: a further process of the same incident */
+		act_note_at(t, INTERVENTION_KERNEL_STOP, stop->time_ns, stop->usage_bytes);
+	look(t, ENGINE_EVENT_KERNEL_STOP);
+	if (!engine_in_incident(&t->engine))
+		t->record.timeline_count = told; /* nothing came of it: it was too early */
 }
 
 /* --- sources ------------------------------------------------------------------------------- */
@@ -328,7 +348,8 @@ static int on_guardian_death(sd_event_source *source, const siginfo_t *info, voi
 
 static int start_guardian(struct watch *w)
 {
-	int r = guardian_start(&w->ledger, w->self_pidfd, &w->guardian_pid, &w->guardian_pidfd);
+	int r = guardian_start(
+		&w->ledger, w->tripwire, w->self_pidfd, &w->guardian_pid, &w->guardian_pidfd);
 
 	if (r < 0)
 		return r;
@@ -525,6 +546,8 @@ static int add_sources(struct watch *w)
 		r = sd_event_add_signal(w->event, NULL, SIGINT, on_stop, w);
 	if (r >= 0)
 		r = sd_event_add_signal(w->event, NULL, SIGHUP, on_reload, w);
+	if (r >= 0)
+		r = wiring_start(w);
 	if (r >= 0)
 		r = sd_event_set_watchdog(w->event, 1);
 	return r;

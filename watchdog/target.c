@@ -22,6 +22,7 @@
 #include "os/process.h"
 #include "os/unit.h"
 #include "watch.h"
+#include "wiring.h"
 
 #define NOTICE_PAGES 128 /* THRESHOLDS_EVENTS_TARGET, mm/memcontrol-v1.c */
 #define NOTICE_WAY 32U	 /* part of the limit by which a trip moves before it is registered anew */
@@ -76,6 +77,7 @@ static void measure(struct target *t, const struct sample *s)
 	struct guarantee_facts facts = {0};
 	struct engine_means *means = &t->means;
 	pid_t pid = any_pid(t);
+	const char *mend;
 
 	facts.limited = s->limit_bytes != SIZE_UNLIMITED;
 	facts.can_trace = pid ? privilege_may_trace(pid) : privilege_has(CAP_SYS_PTRACE);
@@ -94,6 +96,7 @@ static void measure(struct target *t, const struct sample *s)
 	/* In a pod the right to trace does not bring the right to send signals. */
 	means->stop = privilege_has(CAP_KILL) || (pid && kill(pid, 0) == 0);
 	means->kernel_notice = false; /* until registered */
+	facts.tripwire = !wiring_obstacle(t, s->level, &mend);
 	t->guarantee = guarantee_of(&t->config->policy, &facts);
 }
 
@@ -144,6 +147,7 @@ void target_close(struct target *t)
 	drop_notices(t);
 	pressure_stop(t);
 	managed_close(t);
+	wiring_leave(t);
 	if (t->open)
 		cgroup_close(&t->cgroup);
 	t->open = false;

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "event.h"
 #include "watch.h"
+#include "wiring.h"
 
 #define MIB(bytes) ((bytes) / 1048576U)
 
@@ -99,8 +100,10 @@ void tell_found(const struct target *t)
 	const struct psi_trigger *p = &t->pressure;
 	const char *path = t->cgroup.level[0].path;
 	const char *version = cgroup_version_name(&t->cgroup);
+	char wire[WIRING_TEXT_MAX];
 	struct event_message *m = begin(EVENT_TARGET_FOUND, t);
 
+	event_field_str(m, EVENT_FIELD_TRIPWIRE, wiring_text(t, wire, sizeof(wire)));
 	event_field_str(m, EVENT_FIELD_PRESSURE, psi_source_name(p->source));
 	if (p->source == PSI_TARGET) {
 		event_send(m, "watching %s (cgroup %s); its memory pressure calls for a look", path,
@@ -122,18 +125,20 @@ void tell_gone(const struct target *t)
 void tell_guarantee(const struct target *t)
 {
 	const struct guarantee_answer *g = &t->guarantee;
+	char wire[WIRING_TEXT_MAX];
 	struct event_message *m = begin(EVENT_GUARANTEE, t);
 
 	event_field_str(m, EVENT_FIELD_GUARANTEE, guarantee_name(g->guarantee));
 	event_field_bytes(m, EVENT_FIELD_LIMIT_BYTES, t->engine.last.limit_bytes);
 	event_field_bytes(m, EVENT_FIELD_ARM_BYTES, t->engine.thresholds.arm_bytes);
 	event_field_bytes(m, EVENT_FIELD_TRIP_BYTES, t->engine.thresholds.trip_bytes);
+	event_field_str(m, EVENT_FIELD_TRIPWIRE, wiring_text(t, wire, sizeof(wire)));
 	if (g->why[0]) {
 		event_field_str(m, EVENT_FIELD_WHY, g->why);
-		event_send(m, "guarantee %s: %s; to raise it: %s", guarantee_name(g->guarantee),
-			g->why, g->mend);
+		event_send(m, "guarantee %s: %s; to raise it: %s; tripwire: %s",
+			guarantee_name(g->guarantee), g->why, g->mend, wire);
 	} else {
-		event_send(m, "guarantee %s", guarantee_name(g->guarantee));
+		event_send(m, "guarantee %s; tripwire: %s", guarantee_name(g->guarantee), wire);
 	}
 }
 
@@ -198,6 +203,8 @@ static void tell_lost(const struct target *t)
 	struct event_message *m = begin(captured ? EVENT_KILLED : EVENT_LOST, t);
 
 	figures(m, &t->engine);
+	if (t->wiring.victim)
+		event_field_u64(m, EVENT_FIELD_PID, (uint64_t)t->wiring.victim);
 	event_field_u64(m, EVENT_FIELD_OOM_KILLS, t->engine.last.oom_kills);
 	event_field_str(m, EVENT_FIELD_GUARANTEE, guarantee_name(t->guarantee.guarantee));
 	if (t->record.trip_ns)
@@ -361,6 +368,30 @@ void tell_degraded(const struct target *t, const char *object, int error, const 
 		event_field_u64(m, EVENT_FIELD_ERRNO, (uint64_t)-error);
 	event_field_str(m, EVENT_FIELD_WHY, error_text(error));
 	event_send(m, "%s: %s; %s", object, error_text(error), mend);
+}
+
+void tell_stopped_early(const struct target *t)
+{
+	struct event_message *m = begin(EVENT_DEGRADED, t);
+
+	figures(m, &t->engine);
+	event_field_str(m, EVENT_FIELD_OBJECT, "tripwire");
+	event_field_bytes(m, EVENT_FIELD_TRIP_BYTES, t->engine.thresholds.trip_bytes);
+	event_send(m,
+		"tripwire: it stopped the target below the trip, with page cache that it does not "
+		"see; the target goes on, and further such stops are not told");
+}
+
+void tell_records_lost(uint64_t count)
+{
+	struct event_message *m = event_begin(EVENT_DEGRADED, NULL);
+
+	event_field_str(m, EVENT_FIELD_OBJECT, "tripwire");
+	event_field_u64(m, EVENT_FIELD_NUMBER, count);
+	event_send(m,
+		"tripwire: %" PRIu64 " records found its ring full; the processes are listed "
+		"again instead",
+		count);
 }
 
 void tell_error(const struct target *t, const char *object, int error, const char *what)

@@ -18,6 +18,7 @@
 #include "core/history.h"
 #include "core/rank.h"
 #include "core/runtime.h"
+#include "os/bpf.h"
 #include "os/cgroup.h"
 #include "os/ledger.h"
 #include "os/psi.h"
@@ -69,6 +70,22 @@ struct managed {
 	bool untold;	   /* runtime-found is due, once the thresholds follow it */
 };
 
+/* The tripwire's side of a target (wiring.c). */
+struct wiring {
+	bool added;	/* the tripwire knows its cgroup */
+	bool armed;	/* it is in force */
+	bool failed;	/* it could not be put in force: told, and not tried again */
+	bool stopped;	/* stop is the first of those that are not acted upon yet */
+	bool look;	/* something else that wants a look */
+	uint32_t flags; /* as given to it, with the threshold */
+	uint64_t threshold_bytes;
+	uint64_t extra_bytes; /* by which the threshold is above the trip until extra_until_ns */
+	uint64_t extra_until_ns;
+	uint64_t early; /* stops that were too early */
+	pid_t victim;	/* whom the OOM killer chose last; 0: nobody */
+	struct tripwire_event stop;
+};
+
 /* A target of the configuration and what is known of it. */
 struct target {
 	struct watch *watch;
@@ -93,6 +110,7 @@ struct target {
 	char found_path[TARGET_PATH_MAX];
 	uint64_t found_limit; /* effective limit when it was found */
 	struct managed managed;
+	struct wiring wiring;
 
 	uint32_t pid_count; /* to be captured in this incident, in order */
 	uint32_t pid_next;
@@ -154,6 +172,10 @@ struct watch {
 	int guardian_pidfd;
 	sd_event_source *guardian_death;
 	sd_event_source *beat;
+	struct tripwire *tripwire; /* NULL: none, and tripwire_why says why and how to mend it */
+	sd_event_source *tripwire_io;
+	uint64_t tripwire_lost; /* records of it that were lost so far */
+	char tripwire_why[TRIPWIRE_WHY_MAX];
 	struct history *histories; /* shared with the capturers: CONFIG_TARGETS_MAX */
 	uint32_t target_count;
 	struct target target[CONFIG_TARGETS_MAX];
@@ -173,6 +195,9 @@ void watch_step(struct target *t, struct engine_event *event);
 
 /* Samples a target now and steps on it. */
 void watch_look(struct target *t);
+
+/* The tripwire stopped a process of it (wiring.stop): samples it now and steps on that. */
+void watch_kernel_stop(struct target *t);
 
 /* Runs until SIGTERM or SIGINT has been carried out. An exit code. */
 int watch_run(struct watch *w);
@@ -239,8 +264,9 @@ bool act_perform(
 bool act_pretend(
 	struct target *t, const struct engine_action *action, struct engine_event *ret_outcome);
 
-/* Remembers an intervention in the incident's timeline. */
+/* Remembers an intervention in the incident's timeline: of now, or of another moment. */
 void act_note(struct target *t, enum intervention what);
+void act_note_at(struct target *t, enum intervention what, uint64_t at_ns, uint64_t used_bytes);
 
 /* --- crew.c -------------------------------------------------------------------------------- */
 
@@ -280,6 +306,10 @@ void tell_capture_failed(const struct target *t, pid_t pid, const char *why);
 /* Something that was asked for does not work: object, negative errno, how to mend it. */
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend);
 void tell_error(const struct target *t, const char *object, int error, const char *what);
+/* The first stop by the tripwire that was too early; further ones are not told. */
+void tell_stopped_early(const struct target *t);
+/* Events of the tripwire that found its ring full. */
+void tell_records_lost(uint64_t count);
 /* status as OOMSNAP_EXIT_STATUS: negative for a signal. */
 void tell_command(const struct target *t, const char *name, pid_t pid, int status);
 void tell_crew_restarted(const struct crew_member *m, const char *why);

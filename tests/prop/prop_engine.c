@@ -223,6 +223,10 @@ static const char *judge(struct tally *t, const struct engine_action *a)
 		t->held = false;
 		t->released = t->steps;
 		return NULL;
+	case ENGINE_ACTION_CONTINUE:
+		return t->state == ENGINE_HOLDING || t->state == ENGINE_CAPTURING
+			? "CONTINUE of a target that is held"
+			: NULL;
 	case ENGINE_ACTION_UNSHIELD:
 	case ENGINE_ACTION_UNBRAKE:
 	case ENGINE_ACTION_ON_ARM:

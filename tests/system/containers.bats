@@ -50,6 +50,7 @@ pod_arrived() {
 pod_watch() {
 	: > "$EVENTS"
 	POD_ERR=$EVENTS pod_spawn us "$OOMSNAP" watch --json --siblings --runtime-dir "$RUNTIME" \
+		--set tripwire="$WATCH_TRIPWIRE" \
 		--set directory="$DUMPS"
 }
 
@@ -97,7 +98,8 @@ CONTAINED='umount /sys/fs/cgroup && mount -t cgroup2 -o ro none /sys/fs/cgroup &
 	pod_spawn app unshare -C -m bash -c "$CONTAINED" - "$LEAKER" --pattern populate --rate 10 --chunk 4M
 	: > "$EVENTS"
 	POD_ERR=$EVENTS pod_spawn us unshare -C -m bash -c "$CONTAINED" - "$OOMSNAP" watch --json --siblings \
-		--runtime-dir "$RUNTIME" --set directory="$DUMPS" --set verdict=oom
+		--runtime-dir "$RUNTIME" --set directory="$DUMPS" --set verdict=oom \
+		--set tripwire="$WATCH_TRIPWIRE"
 	wait_event captured 1 60
 	[[ $(event_field target-found CGROUP) == /proc/*/root/sys/fs/cgroup ]]
 	[ "$(event_field guarantee GUARANTEE)" = guaranteed ]
@@ -232,7 +234,8 @@ containerd_container() {
 	mkdir -p "$D"
 	printf '[defaults]\ndirectory = %s\n[target node]\nkubepods = %s\n' "$DUMPS" "$D" > "$D/ini"
 	: > "$EVENTS"
-	"$OOMSNAP" watch --json -c "$D/ini" --runtime-dir "$RUNTIME" < /dev/null 2> "$EVENTS" 3>&- &
+	"$OOMSNAP" watch --json -c "$D/ini" --runtime-dir "$RUNTIME" \
+		--set tripwire="$WATCH_TRIPWIRE" < /dev/null 2> "$EVENTS" 3>&- &
 	WATCH_PID=$!
 	wait_event target-found
 	[ "$(event_field target-found POD)" = shop/web-7d9 ]

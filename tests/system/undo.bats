@@ -52,6 +52,8 @@ normal_after_kill() {
 		cg_new "$point" 64M
 		OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT="$point=kill" \
 			watch_start "$point" --set hold=stop
+		# Somebody for the hold to stop, as the tripwire may have stopped the leaker.
+		cg_spawn "$point" sleep 1000
 		cg_spawn "$point" "$LEAKER" --pattern touch --rate 100 --total 60M
 		wait_until 30 is_gone "$WATCH_PID"
 		wait_until 2 is_normal "$point" "$CG_PID" $LIMIT || {

@@ -151,7 +151,8 @@ check_from_inside() {
 	: > "$EVENTS"
 	cg_run us unshare -C -m bash -c "$CONTAINED" : \
 		"$OOMSNAP" watch --json --runtime-dir "$RUNTIME" --set directory="$DUMPS" --set hold=freeze \
-		--set brake=70% --set lease=10% --pid "$CG_PID" < /dev/null 2> "$EVENTS" 3>&- &
+		--set brake=70% --set lease=10% --set tripwire="$WATCH_TRIPWIRE" \
+		--pid "$CG_PID" < /dev/null 2> "$EVENTS" 3>&- &
 	WATCH_PID=$!
 	wait_event guarantee
 	[ "$(event_field target-found CGROUP)" = "$view" ]

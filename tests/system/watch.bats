@@ -180,7 +180,7 @@ captures() {
 	dir=$(cg_path late)
 	: > "$EVENTS"
 	"$OOMSNAP" watch --json --runtime-dir "$RUNTIME" --set directory="$DUMPS" \
-		--cgroup "$dir" < /dev/null 2> "$EVENTS" 3>&- &
+		--cgroup "$dir" --set tripwire="$WATCH_TRIPWIRE" < /dev/null 2> "$EVENTS" 3>&- &
 	WATCH_PID=$!
 	wait_event started
 	cg_new late 64M

@@ -69,6 +69,11 @@ static void test_read_event(void **state)
 	assert_int_equal(SIZE_UNLIMITED, l.event.auto_bytes);
 	assert_int_equal(0, read_line("event kernel-stop at=7", &l));
 	assert_int_equal(7, l.at_ns);
+	assert_int_equal(7, l.event.sample.now_ns);
+	assert_int_equal(SIZE_UNLIMITED, l.event.auto_bytes);
+	assert_int_equal(0, read_line("event kernel-stop ok=1 current=900M limit=1G", &l));
+	assert_int_equal(UINT64_C(900) << 20, l.event.sample.current_bytes);
+	assert_int_equal(0, read_line("event held at=7", &l));
 	assert_int_equal(0, l.event.sample.now_ns);
 	assert_int_equal(0, l.event.auto_bytes);
 }
@@ -271,7 +276,7 @@ static void draw_event(uint64_t *r, struct trace_line *l)
 	l->at_ns = number(r);
 	e->ok = below(r, 2);
 	e->more = below(r, 2);
-	if (e->kind != ENGINE_EVENT_SAMPLE)
+	if (e->kind != ENGINE_EVENT_SAMPLE && e->kind != ENGINE_EVENT_KERNEL_STOP)
 		return;
 	e->auto_bytes = number(r);
 	e->sample.now_ns = l->at_ns;

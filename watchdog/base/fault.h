@@ -18,6 +18,9 @@
 	X(ARM_BEFORE, "arm-before")		/* decided to arm, nothing applied */             \
 	X(SHIELD_NOTED, "shield-noted")		/* in the ledger, not yet applied */              \
 	X(SHIELD_ON, "shield-on")		/* applied */                                     \
+	X(TRIPWIRE_NOTED, "tripwire-noted")	/* in the ledger, not yet in force */             \
+	X(TRIPWIRE_ON, "tripwire-on")		/* in force */                                    \
+	X(TRIPWIRE_TOLD, "tripwire-told")	/* it has stopped a process, not yet noted */     \
 	X(TRIP, "trip")				/* decided to capture, nothing applied */         \
 	X(HOLD_NOTED, "hold-noted")		/* hold in the ledger, not yet applied */         \
 	X(HOLD_ON, "hold-on")			/* every process asked to stop */                 \

@@ -206,6 +206,19 @@ static void end_incident(struct step *s, bool abort)
 	a->verdict = verdict;
 }
 
+/*
+ * The tripwire counts the target's own cgroup at that instant; what is read afterwards over all
+ * levels, with page cache that is on its way to the disk, may show that it was too early. Then the
+ * process has stood still for as long as it takes to read that, and goes on.
+ */
+static void kernel_stop(struct step *s)
+{
+	if (s->event->ok && policy_stopped_early(&s->e->thresholds, &s->event->sample))
+		add(s, ENGINE_ACTION_CONTINUE);
+	else
+		trip(s, TRIP_REASON_TRIPWIRE);
+}
+
 static void capture(struct step *s)
 {
 	add(s, ENGINE_ACTION_CAPTURE)->until_ns = add_sat(s->now_ns, s->policy->deadline_ns);
@@ -279,7 +292,7 @@ static void in_watching(struct step *s)
 			shield(s); /* again, once the node is no longer short */
 		break;
 	case ENGINE_EVENT_KERNEL_STOP:
-		trip(s, TRIP_REASON_TRIPWIRE);
+		kernel_stop(s);
 		break;
 	case ENGINE_EVENT_VANISHED:
 	case ENGINE_EVENT_SHUTDOWN:
@@ -319,7 +332,7 @@ static void in_armed(struct step *s)
 		}
 		break;
 	case ENGINE_EVENT_KERNEL_STOP:
-		trip(s, TRIP_REASON_TRIPWIRE);
+		kernel_stop(s);
 		break;
 	case ENGINE_EVENT_VANISHED:
 	case ENGINE_EVENT_SHUTDOWN:
@@ -476,8 +489,10 @@ static void in_releasing(struct step *s)
 	case ENGINE_EVENT_NODE_SHORT:
 		s->e->node_short = !s->event->ok;
 		break;
+	case ENGINE_EVENT_KERNEL_STOP: /* one that was on its way when the release came */
+		add(s, ENGINE_ACTION_CONTINUE);
+		break;
 	case ENGINE_EVENT_SAMPLE:
-	case ENGINE_EVENT_KERNEL_STOP: /* answered by the release: SIGCONT */
 	case ENGINE_EVENT_APPEARED:
 	case ENGINE_EVENT_HELD:
 	case ENGINE_EVENT_SEIZED:
@@ -571,7 +586,9 @@ void engine_step(struct engine *e, const struct policy *policy, const struct eng
 	struct step s = {.e = e, .policy = policy, .event = event, .now_ns = now_ns, .out = ret};
 
 	ret->count = 0;
-	if (event->kind == ENGINE_EVENT_SAMPLE && e->state != ENGINE_GONE)
+	if ((event->kind == ENGINE_EVENT_SAMPLE ||
+		    (event->kind == ENGINE_EVENT_KERNEL_STOP && event->ok)) &&
+		e->state != ENGINE_GONE)
 		observe(&s);
 	switch (e->state) {
 	case ENGINE_WATCHING:

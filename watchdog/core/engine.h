@@ -26,18 +26,18 @@
 enum engine_state_id { ENGINE_STATES(X) ENGINE_STATE_COUNT };
 #undef X
 
-#define ENGINE_EVENTS(X)                                                                          \
-	X(APPEARED, "appeared")	      /* the cgroup is there */                                   \
-	X(SAMPLE, "sample")	      /* .sample */                                               \
-	X(KERNEL_STOP, "kernel-stop") /* the tripwire stopped a process at the threshold */       \
-	X(HELD, "held")		      /* .ok: outcome of HOLD */                                  \
-	X(SEIZED, "seized")	      /* capturer: every thread stands still */                   \
-	X(COPIED, "copied")	/* capturer: memory read; .more processes are to be captured */   \
-	X(FAILED, "failed")	/* capturer: nothing captured, nothing left */                    \
-	X(RELEASED, "released") /* .ok: outcome of RELEASE; false: part of it is still due */     \
-	X(TICK, "tick")		/* the time of the last TIMER has come */                         \
-	X(VANISHED, "vanished") /* the cgroup is gone */                                          \
-	X(NODE_SHORT, "node-short") /* .ok false: the node is short of memory; true: no longer */ \
+#define ENGINE_EVENTS(X)                                                                           \
+	X(APPEARED, "appeared")	      /* the cgroup is there */                                    \
+	X(SAMPLE, "sample")	      /* .sample */                                                \
+	X(KERNEL_STOP, "kernel-stop") /* the tripwire stopped a process; .ok: .sample is of now */ \
+	X(HELD, "held")		      /* .ok: outcome of HOLD */                                   \
+	X(SEIZED, "seized")	      /* capturer: every thread stands still */                    \
+	X(COPIED, "copied")	/* capturer: memory read; .more processes are to be captured */    \
+	X(FAILED, "failed")	/* capturer: nothing captured, nothing left */                     \
+	X(RELEASED, "released") /* .ok: outcome of RELEASE; false: part of it is still due */      \
+	X(TICK, "tick")		/* the time of the last TIMER has come */                          \
+	X(VANISHED, "vanished") /* the cgroup is gone */                                           \
+	X(NODE_SHORT, "node-short") /* .ok false: the node is short of memory; true: no longer */  \
 	X(SHUTDOWN, "shutdown")	    /* we are asked to end, or to drop this target */
 #define X(id, name) ENGINE_EVENT_##id,
 enum engine_event_kind { ENGINE_EVENTS(X) ENGINE_EVENT_COUNT };
@@ -47,24 +47,25 @@ struct engine_event {
 	enum engine_event_kind kind;
 	bool ok;
 	bool more;
-	uint64_t auto_bytes; /* SAMPLE: where the runtime gives up by itself, or SIZE_UNLIMITED */
+	uint64_t auto_bytes; /* of a sample: where the runtime gives up by itself, SIZE_UNLIMITED */
 	struct sample sample;
 };
 
-#define ENGINE_ACTIONS(X)                                                    \
-	X(STATE, "state")   /* .from -> .to, told to reports and traces */   \
-	X(SHIELD, "shield") /* OOM immunity */                               \
-	X(UNSHIELD, "unshield")                                              \
-	X(BRAKE, "brake") /* memory.high */                                  \
-	X(UNBRAKE, "unbrake")                                                \
-	X(ON_ARM, "on-arm")   /* run the user's command */                   \
-	X(HOLD, "hold")	      /* .method */                                  \
-	X(LEASE, "lease")     /* raise the limiting level by .bytes */       \
-	X(CAPTURE, "capture") /* the next process; .until_ns */              \
-	X(ABORT, "abort")     /* end the capture; the capturer if need be */ \
-	X(RELEASE, "release") /* undo everything, then .verdict */           \
-	X(TIMER, "timer")     /* one at a time; .until_ns, 0: none */        \
-	X(REPORT, "report")   /* .report */
+#define ENGINE_ACTIONS(X)                                                      \
+	X(STATE, "state")   /* .from -> .to, told to reports and traces */     \
+	X(SHIELD, "shield") /* OOM immunity */                                 \
+	X(UNSHIELD, "unshield")                                                \
+	X(BRAKE, "brake") /* memory.high */                                    \
+	X(UNBRAKE, "unbrake")                                                  \
+	X(ON_ARM, "on-arm")	/* run the user's command */                   \
+	X(HOLD, "hold")		/* .method */                                  \
+	X(LEASE, "lease")	/* raise the limiting level by .bytes */       \
+	X(CAPTURE, "capture")	/* the next process; .until_ns */              \
+	X(ABORT, "abort")	/* end the capture; the capturer if need be */ \
+	X(CONTINUE, "continue") /* what the tripwire stopped goes on */        \
+	X(RELEASE, "release")	/* undo everything, then .verdict */           \
+	X(TIMER, "timer")	/* one at a time; .until_ns, 0: none */        \
+	X(REPORT, "report")	/* .report */
 #define X(id, name) ENGINE_ACTION_##id,
 enum engine_action_kind { ENGINE_ACTIONS(X) ENGINE_ACTION_COUNT };
 #undef X

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The three decisions that hang on numbers alone. See policy.h for the contract.
+ * The decisions that hang on numbers alone. See policy.h for the contract.
  *
  * Everything is integer arithmetic that saturates, so that an absurd limit or rate gives a large
  * number and never a small one by wrapping. A sample whose inactive_file is older than its current
@@ -95,4 +95,21 @@ uint64_t policy_next_look_ns(const struct thresholds *t, const struct sample *sa
 	if (!kernel_notice || sample->current_bytes >= (armed ? t->trip_bytes : t->arm_bytes))
 		wait = min_u64(wait, predict_eta_ns(way, POLICY_BURST_BYTES_S));
 	return clamp_u64(wait, least, most);
+}
+
+bool policy_wants_tripwire(const struct policy *policy, const struct thresholds *t,
+	const struct sample *sample, bool in_force)
+{
+	uint64_t way = sub_floor(t->trip_bytes, sample_used(sample));
+
+	if (!policy->tripwire || t->trip_bytes == SIZE_UNLIMITED)
+		return false;
+	return way <= POLICY_TRIPWIRE_WAY_BYTES * (in_force ? 2U : 1U);
+}
+
+bool policy_stopped_early(const struct thresholds *t, const struct sample *sample)
+{
+	uint64_t less = max_u64(t->trip_bytes >> POLICY_EARLY_SHIFT, POLICY_EARLY_LEAST_BYTES);
+
+	return !sample->under_oom && sample_used(sample) < sub_floor(t->trip_bytes, less);
 }

@@ -56,4 +56,22 @@ enum trip_reason policy_trips(const struct policy *policy, const struct threshol
 uint64_t policy_next_look_ns(const struct thresholds *t, const struct sample *sample,
 	uint64_t rate_bytes_s, bool kernel_notice);
 
+/*
+ * Whether the tripwire is to be in force: from POLICY_TRIPWIRE_WAY_BYTES before the trip on, and
+ * until twice that is left. While it is in force each page that anybody on the machine allocates
+ * costs a little more, and further off than this a look comes before the trip can be reached.
+ */
+#define POLICY_TRIPWIRE_WAY_BYTES 1073741824ULL /* 250 ms at POLICY_BURST_BYTES_S */
+bool policy_wants_tripwire(const struct policy *policy, const struct thresholds *t,
+	const struct sample *sample, bool in_force);
+
+/*
+ * Whether a process that the tripwire stopped was stopped too early, as this sample of afterwards
+ * shows: by more than what another thread may have given back meanwhile.
+ */
+#define POLICY_EARLY_SHIFT 6U /* 1/64 of the trip */
+#define POLICY_EARLY_LEAST_BYTES \
+	1048576U /* and two batches of 64 pages on each of two processors */
+bool policy_stopped_early(const struct thresholds *t, const struct sample *sample);
+
 #endif

@@ -217,9 +217,15 @@ static bool put(struct trace_line *line, const struct field *f, uint64_t value)
 	}
 }
 
+static bool has_sample(const struct trace_line *line)
+{
+	return line->event.kind == ENGINE_EVENT_SAMPLE ||
+		line->event.kind == ENGINE_EVENT_KERNEL_STOP;
+}
+
 static bool applies(const struct trace_line *line, const struct field *f)
 {
-	return !f->of_sample || line->event.kind == ENGINE_EVENT_SAMPLE;
+	return !f->of_sample || has_sample(line);
 }
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -348,7 +354,7 @@ int trace_read(const char *text, size_t len, struct trace_line *ret)
 		if (i == lines[kind].count || !read_field(&w, &fields[i], 1U << i, &seen, &l))
 			return TRACE_BAD;
 	}
-	if (l.kind == TRACE_EVENT && l.event.kind == ENGINE_EVENT_SAMPLE)
+	if (l.kind == TRACE_EVENT && has_sample(&l))
 		l.event.sample.now_ns = l.at_ns;
 	*ret = l;
 	return 0;

@@ -208,20 +208,21 @@ struct runtime_rule {
 enum trip_reason { TRIP_REASONS(X) TRIP_REASON_COUNT };
 #undef X
 
-#define INTERVENTIONS(X)                                              \
-	X(ARM, "arm")		/* decided */                         \
-	X(SHIELD, "shield")	/* OOM immunity is on */              \
-	X(BRAKE, "brake")	/* memory.high is down */             \
-	X(TRIP, "trip")		/* decided */                         \
-	X(HOLD, "hold")		/* every process was asked to stop */ \
-	X(LEASE, "lease")	/* the limit is raised */             \
-	X(SEIZED, "seized")	/* every thread stands still */       \
-	X(COPIED, "copied")	/* memory is read */                  \
-	X(DETACHED, "detached") /* ptrace let go */                   \
-	X(RELEASE, "release")	/* nothing of ours is in force */     \
-	X(DURABLE, "durable")	/* the bundle is on disk */           \
-	X(LOST, "lost")		/* the kernel killed */               \
-	X(UNSHIELD, "unshield") /* OOM immunity is off */
+#define INTERVENTIONS(X)                                                    \
+	X(ARM, "arm")		      /* decided */                         \
+	X(SHIELD, "shield")	      /* OOM immunity is on */              \
+	X(BRAKE, "brake")	      /* memory.high is down */             \
+	X(KERNEL_STOP, "kernel-stop") /* the tripwire stopped it */         \
+	X(TRIP, "trip")		      /* decided */                         \
+	X(HOLD, "hold")		      /* every process was asked to stop */ \
+	X(LEASE, "lease")	      /* the limit is raised */             \
+	X(SEIZED, "seized")	      /* every thread stands still */       \
+	X(COPIED, "copied")	      /* memory is read */                  \
+	X(DETACHED, "detached")	      /* ptrace let go */                   \
+	X(RELEASE, "release")	      /* nothing of ours is in force */     \
+	X(DURABLE, "durable")	      /* the bundle is on disk */           \
+	X(LOST, "lost")		      /* the kernel killed */               \
+	X(UNSHIELD, "unshield")	      /* OOM immunity is off */
 #define X(id, name) INTERVENTION_##id,
 enum intervention { INTERVENTIONS(X) INTERVENTION_COUNT };
 #undef X

@@ -297,6 +297,11 @@ static int sample_level(struct cgroup *cg, uint32_t i, uint64_t stat_from_bytes,
 	return 0;
 }
 
+int cgroup_read_own(const struct cgroup *cg, uint64_t *ret_bytes)
+{
+	return read_fd_value(cg->level[0].current_fd, ret_bytes);
+}
+
 int cgroup_sample(struct cgroup *cg, uint64_t now_ns, uint64_t stat_from_bytes, struct sample *ret)
 {
 	struct sample s = {.now_ns = now_ns, .limit_bytes = SIZE_UNLIMITED};

@@ -86,6 +86,9 @@ int cgroup_of_pid(pid_t pid, char *dir, size_t size);
  */
 int cgroup_sample(struct cgroup *cg, uint64_t now_ns, uint64_t stat_from_bytes, struct sample *ret);
 
+/* What is charged to the cgroup itself, whichever level limits it. 0, CGROUP_*, -errno. */
+int cgroup_read_own(const struct cgroup *cg, uint64_t *ret_bytes);
+
 /*
  * Pids of the cgroup and of all cgroups below it, at most max; *ret_count is what was stored.
  * Allocates nothing. 0, CGROUP_GONE, -E2BIG when there were more (the first max are stored),
