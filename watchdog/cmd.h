@@ -10,6 +10,7 @@ int cmd_check(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 
 #endif

@@ -27,11 +27,11 @@
 #include "exit_code.h"
 #include "os/clock.h"
 #include "os/process.h"
+#include "runtime_dir.h"
 #include "watch.h"
 #include "watch_arguments.h"
 #include "wiring.h"
 
-#define RUNTIME_DIR "/run/oomsnap"
 #define OWN_OOM_ADJ (-1000)
 
 static const char usage_text[] =
@@ -51,16 +51,6 @@ static const char usage_text[] =
 	"Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 bad usage or configuration,\n"
 	"4 not permitted.\n";
 
-static void choose_runtime_dir(struct watch *w, const char *option)
-{
-	const char *from_systemd = getenv("RUNTIME_DIRECTORY"); // NOLINT(concurrency-mt-unsafe)
-	const char *dir = option ? option : from_systemd ? from_systemd : RUNTIME_DIR;
-
-	/* systemd may name several, separated by colons; the first is ours. */
-	(void)str_copy(w->runtime_dir, sizeof(w->runtime_dir), dir);
-	w->runtime_dir[strcspn(w->runtime_dir, ":")] = '\0';
-}
-
 static int open_ledger(struct watch *w)
 {
 	uint32_t undone = 0;
@@ -77,6 +67,8 @@ static int open_ledger(struct watch *w)
 		tell_degraded(NULL, w->runtime_dir, why,
 			"the ledger is in memory only, so a next start finds nothing to undo; give "
 			"--runtime-dir a writable directory");
+	/* Without such a directory, which was told, oomsnap status finds nothing. */
+	(void)board_open(w->runtime_dir, &w->board);
 	return r;
 }
 
@@ -139,6 +131,7 @@ static int run(struct watch *w)
 	lock_memory();
 	r = watch_run(w);
 	wiring_close(w);
+	board_close(&w->board);
 	ledger_close(&w->ledger);
 	w->event = sd_event_unref(w->event);
 	return r;
@@ -170,7 +163,11 @@ int cmd_watch(int argc, char **argv)
 	if (r < 0)
 		(void)fprintf(stderr, "oomsnap: events have nowhere to go: %s\n",
 			strerror(-r)); // NOLINT(concurrency-mt-unsafe)
-	choose_runtime_dir(&watch, arguments.runtime_dir);
+	if (!runtime_dir_find(
+		    arguments.runtime_dir, watch.runtime_dir, sizeof(watch.runtime_dir))) {
+		(void)fprintf(stderr, "oomsnap: the runtime directory's name is too long\n");
+		return EXIT_CODE_USAGE;
+	}
 	r = run(&watch);
 	config_free(watch.config);
 	event_close();

@@ -87,6 +87,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 		break;
 	case CAPTURER_DONE:
 		take_result(m, msg);
+		show_captured(m);
 		tell_captured(m);
 		command_start(t, COMMAND_ON_CAPTURE, m->result.pid, &m->result);
 		m->state = CREW_IDLE;

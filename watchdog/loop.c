@@ -67,6 +67,7 @@ void watch_step(struct target *t, struct engine_event *event)
 	}
 	for (uint32_t i = 0; i < report_count; i++)
 		(void)act_perform(t, &reports[i], &queue[0]); /* a report has no outcome */
+	show_target(t);
 }
 
 static void record_history(struct target *t)
@@ -425,6 +426,7 @@ static void drop_targets(struct watch *w)
 		cleanup_free(&t->candidates);
 	}
 	w->target_count = 0;
+	board_resize(&w->board, 0);
 }
 
 static bool in_incident(const struct watch *w)
@@ -533,6 +535,9 @@ static int start_targets(struct watch *w)
 				return r;
 		}
 	}
+	board_resize(&w->board, w->target_count);
+	for (uint32_t i = 0; i < w->target_count; i++)
+		show_target(&w->target[i]);
 	return 0;
 }
 

@@ -23,6 +23,7 @@ static const struct command {
 	{"watch", cmd_watch, "watch targets, and capture before the OOM killer fires"},
 	{"dump", cmd_dump, "write the core of a running process, and let it run on"},
 	{"check", cmd_check, "say whether the configuration is valid, and what can be promised"},
+	{"status", cmd_status, "show what the running watchdog watches"},
 	{"inspect", cmd_inspect, "tell what is in a core, and whether it is complete"},
 	{"events", cmd_events, "show what oomsnap told the journal"},
 };

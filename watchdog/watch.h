@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "board.h"
 #include "capturer.h"
 #include "config.h"
 #include "core/engine.h"
@@ -160,6 +161,7 @@ struct watch {
 	const struct config_options *options;
 	struct config *config;
 	struct ledger ledger;
+	struct board board;
 	char runtime_dir[CONFIG_DIRECTORY_MAX];
 	bool dry_run;
 	bool stopping;
@@ -285,6 +287,12 @@ bool crew_busy_with(const struct target *t);
 
 /* The target is released: its captures may be finished. */
 void crew_released(struct target *t);
+
+/* --- show.c -------------------------------------------------------------------------------- */
+
+/* Puts what is known of the target on the board; the capture, once there is one. */
+void show_target(struct target *t);
+void show_captured(const struct crew_member *m);
 
 /* --- tell.c -------------------------------------------------------------------------------- */
 
