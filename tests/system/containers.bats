@@ -209,7 +209,8 @@ crio_container() {
 	cg_limit "$GROUP" 64M
 }
 
-# containerd_container WORD NAMESPACE POD CONTAINER WATCH: the same by containerd.
+# containerd_container WORD NAMESPACE POD CONTAINER WATCH [PARENT]: the same by containerd. PARENT is
+# the pod's group where the kubelet's driver is cgroupfs, which names a container by its id alone.
 containerd_container() {
 	local id dir
 	id=$(id_of "$1")
@@ -219,7 +220,8 @@ containerd_container() {
 		{"ociVersion":"1.1.0","process":{"user":{"uid":0,"gid":0},"args":["leaker"],"env":["PATH=/bin","OOMSNAP_WATCH=$5"],"cwd":"/"},
 		"annotations":{"io.kubernetes.cri.container-name":"$4","io.kubernetes.cri.container-type":"container","io.kubernetes.cri.sandbox-id":"$id","io.kubernetes.cri.sandbox-name":"$3","io.kubernetes.cri.sandbox-namespace":"$2"}}
 	END
-	GROUP=node/kubepods.slice/kubepods-pod77.slice/cri-containerd-$id.scope
+	GROUP=${6:+node/$6/$id}
+	GROUP=${GROUP:-node/kubepods.slice/kubepods-pod77.slice/cri-containerd-$id.scope}
 	group_path "$GROUP" 64M
 }
 
@@ -266,6 +268,33 @@ containerd_container() {
 	run "$OOMSNAP" check --json -c "$D/ini"
 	echo "$output"
 	[ "$(grep -c '"found":true' <<< "$output")" -eq 2 ]
+	watch_stop
+}
+
+@test "kubepods: the tree of the driver cgroupfs, in each class of service; status names the containers" {
+	local burst
+	node_start
+	containerd_container other shop cart-1 helper off kubepods/burstable/pod1d-2e
+	containerd_container burst shop cart-1 app on kubepods/burstable/pod1d-2e
+	burst=$GROUP
+	containerd_container best batch job-9 work on kubepods/besteffort/pod3f
+	containerd_container sure bank till-1 app on kubepods/pod55
+	: > "$EVENTS"
+	printf '[defaults]\ndirectory = %s\n[target node]\nkubepods = %s\n' "$DUMPS" "$D" > "$D/ini"
+	"$OOMSNAP" watch --json -c "$D/ini" --runtime-dir "$RUNTIME" < /dev/null 2> "$EVENTS" 3>&- &
+	WATCH_PID=$!
+	wait_event guarantee 3
+	cg_spawn "$burst" "$LEAKER" --pattern touch --rate 40 --total 62M
+	wait_event captured 1 60
+	[ "$(event_field captured POD)" = shop/cart-1 ]
+	[ "$(event_field captured CONTAINER)" = app ]
+	core_is_whole "$(event_field captured CORE)" $((40 << 20))
+	"$OOMSNAP" status --json --runtime-dir "$RUNTIME" > "$D/status"
+	cat "$D/status"
+	[ "$(wc -l < "$D/status")" -eq 3 ]
+	grep '"pod":"batch/job-9","container":"work"' "$D/status" | grep -q '"captures":0'
+	grep '"pod":"shop/cart-1","container":"app"' "$D/status" | grep -q '"captures":1'
+	grep -q '"pod":"bank/till-1","container":"app"' "$D/status"
 	watch_stop
 }
 
