@@ -63,6 +63,8 @@ static const struct row rows[] = {
 		{{'O', 0}, {'O', 0}, {'n', 0}}, REGION_SHARED},
 	{"100000-200000 rw-s 0 00:01 5  /dev/zero (deleted)", 0, 0, {{'O', 0}, {'O', 0}, {'n', 0}},
 		REGION_SHARED},
+	{"100000-102000 rw-s 0 00:10 7  /[aio] (deleted)", 0, 0, {{'p', 0}, {'p', 0}, {'p', 0}},
+		REGION_RUNTIME},
 	{"100000-200000 rw-s 0 00:01 5  /SYSV00000000 (deleted)", 0, 0,
 		{{'O', 0}, {'O', 0}, {'n', 0}}, REGION_SHARED},
 	{"100000-200000 rw-s 0 00:15 5  /dev/shm/pool", 0, 0, {{'O', 0}, {'n', 0}, {'n', 0}},

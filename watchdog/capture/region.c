@@ -57,6 +57,15 @@ static bool is_object(const struct maps_entry *e)
 		has_prefix(e, "[anon_shmem:");
 }
 
+/*
+ * Where io_setup(2) lets a program see which of its operations have ended: shared memory of a file
+ * that nobody can open, whose pages all exist from the beginning.
+ */
+static bool is_ring(const struct maps_entry *e)
+{
+	return e->deleted && is_name(e, "/[aio]");
+}
+
 static bool is_device(const struct maps_entry *e)
 {
 	if (!e->inode)
@@ -146,6 +155,8 @@ static struct region_choice choose_full(
 	/* .NET maps assemblies that hold no machine code so; without them types have no names. */
 	if (e->prot & MAPS_SHARED && !(e->prot & MAPS_WRITE) && e->inode && is_managed(e))
 		return whole(e, REGION_FILE, REGION_OVERLAY);
+	if (is_ring(e))
+		return whole(e, REGION_RUNTIME, REGION_PAGES);
 	if (e->prot & MAPS_SHARED) {
 		if (!is_object(e) || (!named_objects && has_prefix(e, "/dev/shm/") && !e->deleted))
 			return nothing(e);
