@@ -368,12 +368,17 @@ traced() {
 	untouched "$PID"
 }
 
+# owned_by USER PID
+owned_by() {
+	[ "$(stat -c %u "/proc/$2")" = "$1" ]
+}
+
 @test "no permission to write" {
 	cp "$OOMSNAP" "$D/oomsnap"
 	chmod 755 "$D" "$D/oomsnap"
 	AS=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 	start "${AS[@]}" sleep 1000
-	wait_until 5 test "$(stat -c %u "/proc/$PID")" = 65534
+	wait_until 5 owned_by 65534 "$PID"
 	OOMSNAP=$D/oomsnap refused 4 "cannot write in the directory" "$PID" -o "$D/core"
 	OOMSNAP=$D/oomsnap refused 4 "cannot create the directory" "$PID" -d "$D/new"
 	OOMSNAP=$D/oomsnap refused 5 "belongs to user 0" "$PID" -d "$D"
