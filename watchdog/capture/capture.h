@@ -121,7 +121,9 @@ typedef bool capture_callback(
 
 /*
  * Allocates everything that captures will need, starts the copy workers (parked), and touches the
- * memory. 0, or -ENOMEM, -EAGAIN. capture_free() accepts NULL.
+ * memory. The calling thread, which is to call capture_run(), and the workers get the nice value
+ * -20 where they may and nobody has chosen one. 0, or -ENOMEM, -EAGAIN. capture_free() accepts
+ * NULL.
  */
 int capture_new(const struct capture_limits *limits, struct capture **ret);
 void capture_free(struct capture *c);

@@ -42,9 +42,10 @@
 #define READ_BATCH_MAX 64U
 #define SPARSE_BYTES (64ULL << 10) /* a shorter hole costs more extents than it saves */
 
-void copy_init(struct copier *c, unsigned char *buffer, size_t buffer_bytes)
+void copy_init(struct copier *c, struct direct *direct, unsigned char *buffer, size_t buffer_bytes)
 {
 	memset(c, 0, sizeof(*c));
+	c->direct = direct;
 	c->buffer = buffer;
 	c->buffer_bytes = buffer_bytes;
 	c->file_fd = -1;
@@ -59,9 +60,31 @@ static void forget_file(struct copier *c)
 	c->file_region = UINT32_MAX;
 }
 
+static void on_refused(void *user, const unsigned char *bytes, size_t len, uint64_t offset)
+{
+	struct copier *c = user;
+	int r = sink_put(c->job->sink, &c->window, bytes, len, offset);
+
+	if (r)
+		c->failed_from = min_u64(c->failed_from, offset);
+	(void)copy_wrote(c, r);
+}
+
+/* A buffer that nothing is written from any more. */
+static unsigned char *next_buffer(struct copier *c)
+{
+	if (c->direct)
+		c->buffer = direct_buffer(c->direct);
+	return c->buffer;
+}
+
 void copy_begin(struct copier *c, struct copy_job *job, bool protected)
 {
 	c->job = job;
+	c->failed_from = UINT64_MAX;
+	if (c->direct)
+		direct_begin(c->direct, job->sink->direct_fd, on_refused, c);
+	(void)next_buffer(c);
 	c->protected = protected;
 	c->image = NULL;
 	sink_window_init(&c->window);
@@ -70,6 +93,8 @@ void copy_begin(struct copier *c, struct copy_job *job, bool protected)
 void copy_end(struct copier *c)
 {
 	forget_file(c);
+	if (c->direct)
+		direct_drain(c->direct);
 	sink_window_close(c->job->sink, &c->window);
 }
 
@@ -96,6 +121,17 @@ static void skip(struct copier *c, uint64_t bytes, unsigned int missing)
 
 /* --- writing ------------------------------------------------------------------------------- */
 
+static int send(struct copier *c, const unsigned char *bytes, size_t len, uint64_t offset)
+{
+	struct core_sink *sink = c->job->sink;
+	bool cached = !c->direct || (c->prefers_cache && sink_has_cache(sink, &c->window));
+	int r = sink_take(sink, len);
+
+	if (r || (!cached && direct_write(c->direct, bytes, len, offset)))
+		return r;
+	return sink_put(sink, &c->window, bytes, len, offset);
+}
+
 static bool write_out(struct copier *c, const unsigned char *bytes, size_t len, uint64_t offset)
 {
 	int r;
@@ -107,7 +143,7 @@ static bool write_out(struct copier *c, const unsigned char *bytes, size_t len, 
 		memcpy(c->image + (offset - c->image_from), bytes, len);
 		c->image_used = true;
 	} else if (r == 0) {
-		r = sink_write(c->job->sink, &c->window, bytes, len, offset);
+		r = send(c, bytes, len, offset);
 	}
 	return copy_wrote(c, r);
 }
@@ -170,7 +206,7 @@ static bool one_page(struct copier *c, const struct segment *s, struct page_run 
 	size_t page = plan->pages.page_bytes;
 	/* NOLINTNEXTLINE(clang-analyzer-core*): what came short has pages left in its run */
 	uint64_t address = run->start;
-	int r = pages_read_one(&plan->pages, address, c->buffer, page);
+	int r = pages_read_one(&plan->pages, address, next_buffer(c), page);
 
 	run->start += page;
 	if (r == 0)
@@ -206,7 +242,7 @@ static bool copy_runs(
 
 	while (count) {
 		size_t n = fill_batch(c, runs, count, batch);
-		const unsigned char *at = c->buffer;
+		const unsigned char *at = next_buffer(c);
 		ssize_t got = c->protected ? pages_read_protected(pages, batch, n, c->buffer)
 					   : pages_read(pages, batch, n, c->buffer);
 		uint64_t left = got > 0 ? (uint64_t)got : 0;
@@ -298,8 +334,8 @@ static bool copy_file(struct copier *c, const struct segment *s, uint64_t from, 
 	}
 	while (from < to) {
 		size_t want = min_u64(to - from, c->buffer_bytes);
-		ssize_t n = pread(
-			c->file_fd, c->buffer, want, (off_t)(r->offset_bytes + (from - r->start)));
+		ssize_t n = pread(c->file_fd, next_buffer(c), want,
+			(off_t)(r->offset_bytes + (from - r->start)));
 
 		if (n < 0 && errno == EINTR)
 			continue;

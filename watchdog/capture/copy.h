@@ -13,6 +13,7 @@
 
 #include "capture/plan.h"
 #include "capture/sink.h"
+#include "os/direct.h"
 
 #define COPY_RUNS_MAX 256
 
@@ -40,8 +41,11 @@ struct copy_job {
 
 struct copier {
 	struct copy_job *job;
+	struct direct *direct; /* gives buffer; NULL: there is one, and no direct write */
 	unsigned char *buffer;
 	size_t buffer_bytes;
+	bool prefers_cache;	   /* fills the page cache first, as far as it may */
+	uint64_t failed_from;	   /* in the file: the lowest that could not be written after all */
 	struct sink_window window; /* of what this copier wrote lately */
 	uint32_t file_region;	   /* whose file file_fd is */
 	int file_fd;
@@ -53,9 +57,10 @@ struct copier {
 	struct page_run runs[COPY_RUNS_MAX];
 };
 
-void copy_init(struct copier *c, unsigned char *buffer, size_t buffer_bytes);
+/* direct, or buffer where that is NULL: the caller's. */
+void copy_init(struct copier *c, struct direct *direct, unsigned char *buffer, size_t buffer_bytes);
 void copy_begin(struct copier *c, struct copy_job *job, bool protected);
-/* Closes what is open and hands the last writes to the disk. */
+/* Closes what is open, hands the last writes to the disk, and waits for those past the cache. */
 void copy_end(struct copier *c);
 
 /*

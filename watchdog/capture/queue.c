@@ -21,8 +21,7 @@
 #include "base/checked.h"
 #include "capture/frame.h"
 
-#define PIECE_BYTES \
-	(16ULL << 20) /* 2-3 ms of copying: small against a core, large against a lock */
+#define PIECE_BYTES (4ULL << 20)  /* 1 ms of copying: small against a core, large against a lock */
 #define GATHER_BYTES (1ULL << 20) /* of small segments in one piece */
 
 void queue_begin(struct queue *q, const struct capture_plan *plan, bool tight, bool swapped)
@@ -168,6 +167,19 @@ enum queue_next queue_next(struct queue *q, enum order_rank end, struct queue_pi
 void queue_broken(struct queue *q, const struct queue_piece *piece)
 {
 	q->broken[piece->rank] = min_u64(q->broken[piece->rank], piece->from);
+}
+
+void queue_failed(struct queue *q, uint64_t offset)
+{
+	for (uint32_t rank = ORDER_RANKS; rank-- > 0;) {
+		uint32_t first = q->plan->order_first[rank];
+
+		if (first == q->plan->order_first[rank + 1] ||
+			segment_at(q, first)->offset > offset)
+			continue;
+		q->broken[rank] = min_u64(q->broken[rank], offset);
+		return;
+	}
 }
 
 uint64_t queue_copied_bytes(const struct queue *q, const struct segment *s)

@@ -48,6 +48,9 @@ enum queue_next queue_next(struct queue *q, enum order_rank end, struct queue_pi
 /* A piece was not copied to its end. */
 void queue_broken(struct queue *q, const struct queue_piece *piece);
 
+/* What stands at this offset of the file could not be written after all. */
+void queue_failed(struct queue *q, uint64_t offset);
+
 /* Whether anything of this segment belongs into a round. */
 bool queue_wants(const struct queue *q, const struct segment *segment);
 

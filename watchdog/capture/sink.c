@@ -2,16 +2,19 @@
 /*
  * Writing the core with a bounded amount of page cache.
  *
- * Plain buffered writes return as soon as the bytes are in the page cache, so the target stands
- * still for the shortest time: half of what anything takes that waits for the disk, or that only
- * starts writing back. Unbounded, they fill the page cache with the whole core, charged to our
- * cgroup, at a moment at which memory may be scarce. So there is a budget, a share of what the
- * machine has to spare (capture.c). Each writer remembers what it wrote in windows of 8 MiB. A core
- * within half of the budget is not touched again before the final fdatasync; beyond, the disk is
- * started on the window half a budget back, and where the budget is used up, the oldest window is
- * waited for and dropped from the cache: a larger core is as fast as the disk from there on.
+ * Plain buffered writes return as soon as the bytes are in the page cache, so they are faster than
+ * the disk. Unbounded, they fill the page cache with the whole core, charged to our cgroup, at a
+ * moment at which memory may be scarce; and two threads that write to one file that way are no
+ * faster than one, since the kernel lets them in by turns. So one worker fills the page cache,
+ * within a budget, and the other ones, and it too where the budget is used up, write past it
+ * (direct.c): together they take what page cache and disk can take at once. This file has the page
+ * cache.
  *
- * SINK_DONTCACHE leaves both to the kernel, where it can.
+ * The budget is a share of what the machine has to spare (transfer.c). Each writer remembers what
+ * it wrote in windows of 8 MiB. A core within half of the budget is not touched again before the
+ * final fdatasync; beyond, the disk is started on the window half a budget back, and where the
+ * budget is used up, the oldest window is waited for and dropped from the cache: a larger core is
+ * as fast as the disk from there on.
  *
  * The room is counted here as well, so that max_bytes and keep_free hold to within one buffer per
  * writer; a file system that is full says so itself.
@@ -21,21 +24,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "capture/sink.h"
 
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080 /* include/uapi/linux/fs.h of 6.14 */
-#endif
-
-void sink_init(
-	struct core_sink *sink, int fd, uint64_t room_bytes, uint64_t cache_bytes, uint32_t writers)
+void sink_init(struct core_sink *sink, int fd, int direct_fd, uint64_t room_bytes,
+	uint64_t cache_bytes, uint32_t writers)
 {
 	sink->fd = fd;
-	sink->mode = SINK_BUFFERED;
+	sink->direct_fd = direct_fd;
 	sink->windows = (uint32_t)clamp_u64(
 		cache_bytes / SINK_WINDOW_BYTES / writers, SINK_WINDOWS_MIN, SINK_WINDOWS_MAX);
 	atomic_store(&sink->room_bytes, (int64_t)min_u64(room_bytes, INT64_MAX));
@@ -98,17 +96,24 @@ static void note_range(struct core_sink *sink, struct sink_window *w, uint64_t f
 		push(sink, w);
 }
 
-int sink_write(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
+bool sink_has_cache(const struct core_sink *sink, const struct sink_window *w)
+{
+	return w->pushed < sink->windows / 2;
+}
+
+int sink_take(struct core_sink *sink, size_t len)
+{
+	return atomic_fetch_sub(&sink->room_bytes, (int64_t)len) < (int64_t)len ? -ENOSPC : 0;
+}
+
+int sink_put(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
 	uint64_t offset)
 {
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
+	size_t done = 0;
 
-	if (atomic_fetch_sub(&sink->room_bytes, (int64_t)len) < (int64_t)len)
-		return -ENOSPC;
-	while (iov.iov_len) {
-		uint64_t at = offset + (len - iov.iov_len);
-		ssize_t n = pwritev2(sink->fd, &iov, 1, (off_t)at,
-			sink->mode == SINK_DONTCACHE ? RWF_DONTCACHE : 0);
+	while (done < len) {
+		ssize_t n = pwrite(
+			sink->fd, (const char *)bytes + done, len - done, (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -116,10 +121,16 @@ int sink_write(struct core_sink *sink, struct sink_window *w, const void *bytes,
 			return errno == EDQUOT || errno == EFBIG ? -ENOSPC : -errno;
 		if (n == 0)
 			return -ENOSPC;
-		iov.iov_base = (char *)iov.iov_base + n;
-		iov.iov_len -= (size_t)n;
+		done += (size_t)n;
 	}
-	if (sink->mode == SINK_BUFFERED)
-		note_range(sink, w, offset, offset + len);
+	note_range(sink, w, offset, offset + len);
 	return 0;
+}
+
+int sink_write(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
+	uint64_t offset)
+{
+	int r = sink_take(sink, len);
+
+	return r ? r : sink_put(sink, w, bytes, len, offset);
 }

@@ -7,19 +7,14 @@
 #define OOMSNAP_CAPTURE_SINK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum sink_mode {
-	SINK_BUFFERED,	/* page cache, written behind and dropped */
-	SINK_DONTCACHE, /* RWF_DONTCACHE, Linux 6.14 */
-	SINK_MODE_COUNT
-};
-
 struct core_sink {
-	int fd; /* the caller's */
-	enum sink_mode mode;
-	uint32_t windows;	    /* of page cache that each writer may fill */
+	int fd;		  /* the caller's */
+	int direct_fd;	  /* the same file past the page cache, the caller's too; -1: none */
+	uint32_t windows; /* of page cache that each writer may fill */
 	_Atomic int64_t room_bytes; /* that may still be written; below 0: over */
 };
 
@@ -43,15 +38,25 @@ struct sink_window {
 /*
  * cache_bytes: how much page cache all writers together may fill before they wait for the disk.
  */
-void sink_init(struct core_sink *sink, int fd, uint64_t room_bytes, uint64_t cache_bytes,
-	uint32_t writers);
+void sink_init(struct core_sink *sink, int fd, int direct_fd, uint64_t room_bytes,
+	uint64_t cache_bytes, uint32_t writers);
 
 void sink_window_init(struct sink_window *w);
 
+/* Whether this writer may fill more page cache without that the disk is waited for or started. */
+bool sink_has_cache(const struct core_sink *sink, const struct sink_window *w);
+
+/* Takes len bytes of the room. 0, or -ENOSPC where it is used up. */
+int sink_take(struct core_sink *sink, size_t len);
+
 /*
- * Writes len bytes at offset. 0, -ENOSPC also where the room is used up, -EIO, -errno. Waits for
- * the disk when this writer has too much on its way.
+ * Writes len bytes, whose room has been taken, at offset. 0, -ENOSPC, -EIO, -errno. Waits for the
+ * disk when this writer has too much on its way.
  */
+int sink_put(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
+	uint64_t offset);
+
+/* Both. */
 int sink_write(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
 	uint64_t offset);
 

@@ -238,5 +238,6 @@ void transfer(struct run *run)
 		result->missing |= CAPTURE_MISSING_THREADS;
 	if (run->plan->regions_lost)
 		result->missing |= CAPTURE_MISSING_MAPPINGS;
+	writer_end(c->writer);
 	result->copied_ns = clock_now_ns();
 }

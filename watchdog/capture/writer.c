@@ -6,11 +6,13 @@
  * first, so stacks are copied before heaps, and a core that is cut off has what is needed to read
  * the rest of it.
  *
- * Every worker reads into its own buffer and writes with pwrite to places that no other writes to,
- * so they share nothing but the cursors and the counters. Two are enough: two cores copy 13 GiB/s,
- * no disk takes more. A compressed core has an order: its pieces are packed side by side and
- * appended in turn (pack.c), and the tracer, once the workers are done, appends what only it may
- * read.
+ * Every worker reads into its own buffers and writes to places that no other writes to, so they
+ * share nothing but the cursors and the counters. The first one writes past the page cache, the
+ * others fill it first where there is enough of it (sink.c, direct.c); a queue that is shared gives
+ * more to whichever gets on better, so a slow disk or a kernel that holds buffered writers back
+ * costs no more than its share. Two are enough: two cores copy 13 GiB/s, no disk takes more. A
+ * compressed core has an order: its pieces are packed side by side and appended in turn (pack.c),
+ * and the tracer, once the workers are done, appends what only it may read.
  *
  * Deadlines are kept by the caller's thread, which waits with a timeout and asks for a stop; a
  * worker looks at that between two batches. One that is caught in a system call (a dead file
@@ -23,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "capture/frame.h"
@@ -31,6 +34,8 @@
 #include "capture/writer.h"
 
 #define STACK_BYTES (128U << 10)
+#define SLOTS 4U /* buffers of a worker: 1 MiB on its way, of which 2 GB/s take half a millisecond */
+#define CACHE_LEAST_BYTES (256ULL << 20) /* with less page cache to fill nobody fills it first */
 
 struct capture_writer {
 	pthread_mutex_t lock;
@@ -38,8 +43,10 @@ struct capture_writer {
 	pthread_cond_t done; /* a worker has become idle */
 	pthread_t threads[WRITER_THREADS_MAX];
 	struct copier copiers[WRITER_THREADS_MAX];
+	struct direct *directs[WRITER_THREADS_MAX];
 	struct copier tracer; /* for writer_copy_protected() */
 	unsigned char *buffers;
+	int direct_fd; /* of the running capture, or of one that a worker did not come back from */
 	uint32_t count;
 	uint32_t active; /* workers in the running round */
 	uint32_t round;	 /* grows by one with each */
@@ -176,6 +183,8 @@ static void *serve(void *user)
 		(void)pthread_mutex_unlock(&w->lock);
 		copy_end(start.copier);
 		(void)pthread_mutex_lock(&w->lock);
+		if (start.copier->failed_from != UINT64_MAX)
+			queue_failed(&w->queue, start.copier->failed_from);
 		w->active--;
 		(void)pthread_cond_broadcast(&w->done);
 	}
@@ -211,7 +220,8 @@ static int start_worker(struct capture_writer *w, uint32_t i)
 
 int writer_new(const struct capture_limits *limits, struct capture_writer **ret)
 {
-	size_t copiers = (size_t)limits->copy_threads + 1;
+	size_t worker_bytes = (size_t)limits->buffer_bytes * SLOTS;
+	size_t all_bytes = limits->buffer_bytes + limits->copy_threads * worker_bytes;
 	struct capture_writer *w;
 	pthread_condattr_t attr;
 	int r = 0;
@@ -222,24 +232,29 @@ int writer_new(const struct capture_limits *limits, struct capture_writer **ret)
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	w->buffers = aligned_alloc(4096, copiers * limits->buffer_bytes);
+	w->direct_fd = -1;
+	w->buffers = aligned_alloc(4096, all_bytes);
 	if (!w->buffers) {
 		free(w);
 		return -ENOMEM;
 	}
-	memset(w->buffers, 0, copiers * limits->buffer_bytes);
+	memset(w->buffers, 0, all_bytes);
 	(void)pthread_mutex_init(&w->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&w->work, NULL);
 	(void)pthread_cond_init(&w->done, &attr);
 	(void)pthread_condattr_destroy(&attr);
-	copy_init(&w->tracer, w->buffers, limits->buffer_bytes);
+	copy_init(&w->tracer, /* direct= */ NULL, w->buffers, limits->buffer_bytes);
 	r = pack_new(limits->copy_threads, &w->pack);
 	for (uint32_t i = 0; i < limits->copy_threads && r == 0; i++) {
-		copy_init(&w->copiers[i], w->buffers + (size_t)(i + 1) * limits->buffer_bytes,
-			limits->buffer_bytes);
-		r = start_worker(w, i);
+		unsigned char *buffers = w->buffers + limits->buffer_bytes + i * worker_bytes;
+
+		r = direct_new(buffers, SLOTS, limits->buffer_bytes, &w->directs[i]);
+		if (r == 0) {
+			copy_init(&w->copiers[i], w->directs[i], buffers, limits->buffer_bytes);
+			r = start_worker(w, i);
+		}
 		if (r == 0)
 			w->count++;
 	}
@@ -269,6 +284,9 @@ void writer_free(struct capture_writer *w)
 	(void)pthread_cond_destroy(&w->work);
 	(void)pthread_cond_destroy(&w->done);
 	(void)pthread_mutex_destroy(&w->lock);
+	for (uint32_t i = 0; i < WRITER_THREADS_MAX; i++)
+		direct_free(w->directs[i]);
+	writer_end(w);
 	pack_free(w->pack);
 	free(w->buffers);
 	free(w);
@@ -286,6 +304,19 @@ bool writer_busy(struct capture_writer *w)
 
 /* --- a capture ----------------------------------------------------------------------------- */
 
+static void close_direct(struct capture_writer *w)
+{
+	if (w->direct_fd >= 0)
+		(void)close(w->direct_fd); /* what was written has been waited for */
+	w->direct_fd = -1;
+}
+
+void writer_end(struct capture_writer *w)
+{
+	if (!writer_busy(w))
+		close_direct(w);
+}
+
 static void begin_round(struct capture_writer *w)
 {
 	w->active = w->count;
@@ -300,7 +331,11 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, b
 
 	(void)pthread_mutex_lock(&w->lock);
 	memset(&w->job, 0, sizeof(w->job));
-	sink_init(&w->sink, fd, room_bytes, cache_bytes, w->count);
+	close_direct(w);
+	w->direct_fd = plan->packed ? -1 : direct_open(fd);
+	sink_init(&w->sink, fd, w->direct_fd, room_bytes, cache_bytes, w->count);
+	for (uint32_t i = 0; i < w->count; i++)
+		w->copiers[i].prefers_cache = i && cache_bytes >= CACHE_LEAST_BYTES;
 	w->job.plan = plan;
 	w->job.sink = &w->sink;
 	w->job.swap = plan->packed && swap_too ? COPY_SWAP_TOO : COPY_SWAP_LATER;

@@ -57,6 +57,9 @@ void writer_begin_swap(struct capture_writer *w);
  */
 void writer_copy_protected(struct capture_writer *w);
 
+/* Closes what writer_begin() opened, unless a worker has not come back. */
+void writer_end(struct capture_writer *w);
+
 /* What has been counted so far, into the byte counts, missing and error of *ret. */
 void writer_counts(struct capture_writer *w, struct capture_result *ret);
 
