@@ -381,6 +381,22 @@ static void write_reports(struct dump *d, const struct capture_request *request,
 			strerrordesc_np(-r));
 }
 
+/* What it costs the target that we run in its cgroup, and what to do about it. */
+static void say_own_cgroup(const struct capture_result *result)
+{
+	char text[32]; /* "1023 MiB" is as long as it gets */
+	struct str s;
+
+	str_init(&s, text, sizeof(text));
+	amount_size(&s, result->cache_bytes);
+	(void)fprintf(stderr,
+		"oomsnap: it runs in the memory cgroup of process %d, whose limit bears what it "
+		"needs "
+		"itself and up to %s of page cache; from outside that would cost the process "
+		"nothing\n",
+		(int)result->pid, text);
+}
+
 static void print_result(const struct dump *d, const struct capture_request *request,
 	const struct capture_result *result, const char *why)
 {
@@ -401,6 +417,8 @@ static void print_result(const struct dump *d, const struct capture_request *req
 		amount_time(&s, sub_floor(result->detached_ns, result->begin_ns));
 	}
 	(void)puts(line);
+	if (result->own_cgroup && !d->json)
+		say_own_cgroup(result);
 	if (result->status == CAPTURE_PARTIAL)
 		(void)fprintf(stderr, "oomsnap: %s is partial: %s\n", result->core_path,
 			*why ? why : "something is missing");

@@ -280,6 +280,44 @@ threads_in() {
 	equal "$(threads_of "$PID")" "$(threads_in "$D/core")"
 }
 
+# A sidecar's limit: nothing of a core many times its size may be charged to it for long.
+# OOMSNAP_BIG_MIB=2048 for a larger one.
+# bats test_tags=lane:host
+@test "a writer limited to 64 MiB writes a core many times its size" {
+	local mib=${OOMSNAP_BIG_MIB:-512}
+	leak --pattern touch --total "${mib}M" --chunk 16M
+	cg_new writer 64M
+	run cg_run writer timeout 300 "$OOMSNAP" dump "$PID" -o "$D/core"
+	equal 0 "$status"
+	equal 1 "${#lines[@]}"
+	equal 0 "$(cg_oom_kill writer)"
+	"$CORECHECK" "$D/core" --min-filled $((mib << 20))
+	untouched "$PID"
+}
+
+# The same, packed: its pages go through the page cache, in small windows.
+@test "a writer limited to 64 MiB writes a compressed core" {
+	leak --pattern touch --total 128M --chunk 16M
+	cg_new writer 64M
+	cg_run writer timeout 300 "$OOMSNAP" dump "$PID" -o "$D/core.zst" --compress zstd
+	equal 0 "$(cg_oom_kill writer)"
+	zstd -q -d "$D/core.zst" -o "$D/core"
+	"$CORECHECK" "$D/core" --min-filled $((128 << 20))
+}
+
+@test "in the target's own cgroup it takes little page cache, and says so" {
+	cg_new app 192M
+	leak --pattern touch --total 128M --chunk 16M
+	run cg_run app timeout 300 "$OOMSNAP" dump "$PID" -o "$D/core"
+	equal 0 "$status"
+	equal 2 "${#lines[@]}"
+	[[ $output == *"it runs in the memory cgroup of process $PID, whose limit bears"*" of page cache"* ]]
+	equal 0 "$(cg_oom_kill app)"
+	[ "$(cg_peak app)" -lt $((188 << 20)) ]
+	"$CORECHECK" "$D/core" --min-filled $((128 << 20))
+	untouched "$PID"
+}
+
 @test "no such process" {
 	start sleep 1000
 	local gone=$PID

@@ -37,6 +37,7 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "capture/budget.h"
 #include "capture/head.h"
 #include "capture/run.h"
 #include "capture/writer.h"
@@ -185,7 +186,7 @@ static int begin(struct run *run)
 	c->result.pid = c->request.pid;
 	c->result.begin_ns = clock_now_ns();
 	run->realtime_ns = realtime_ns();
-	run->cache_bytes = transfer_cache_budget();
+	budget_look(c->request.pid, &c->result);
 	FAULT_POINT(CAPTURE_START);
 	if (writer_busy(c->writer))
 		return why_fail(run, CAPTURE_FAILED,

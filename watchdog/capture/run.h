@@ -24,7 +24,6 @@ struct run {
 	uint64_t deadline_ns; /* UINT64_MAX: none */
 	uint64_t realtime_ns;
 	uint64_t room_bytes;
-	uint64_t cache_bytes;
 	uint64_t put_offset; /* head_write() has come so far */
 	uint64_t seize_until_ns;
 	int flags_error;
@@ -49,8 +48,6 @@ int prepare_create(struct run *run);
 
 /* Copies the memory, until it is done or must stop; what is missing stands in run->result. */
 void transfer(struct run *run);
-/* How much page cache the core may take: a share of what the machine can spare. */
-uint64_t transfer_cache_budget(void);
 
 /* --- why.c: sentences for run->why ----------------------------------------------------------- */
 

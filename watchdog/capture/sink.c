@@ -10,11 +10,11 @@
  * (direct.c): together they take what page cache and disk can take at once. This file has the page
  * cache.
  *
- * The budget is a share of what the machine has to spare (transfer.c). Each writer remembers what
- * it wrote in windows of 8 MiB. A core within half of the budget is not touched again before the
- * final fdatasync; beyond, the disk is started on the window half a budget back, and where the
- * budget is used up, the oldest window is waited for and dropped from the cache: a larger core is
- * as fast as the disk from there on.
+ * The budget is a share of what the machine and our own limit have to spare (budget.c). Each writer
+ * remembers what it wrote in windows of 8 MiB, or less where the budget is small. A core within
+ * half of the budget is not touched again before the final fdatasync; beyond, the disk is started
+ * on the window half a budget back, and where the budget is used up, the oldest window is waited
+ * for and dropped from the cache: a larger core is as fast as the disk from there on.
  *
  * The room is counted here as well, so that max_bytes and keep_free hold to within one buffer per
  * writer; a file system that is full says so itself.
@@ -34,8 +34,10 @@ void sink_init(struct core_sink *sink, int fd, int direct_fd, uint64_t room_byte
 {
 	sink->fd = fd;
 	sink->direct_fd = direct_fd;
+	sink->window_bytes = clamp_u64(
+		cache_bytes / writers / SINK_WINDOWS_MIN, SINK_WINDOW_MIN_BYTES, SINK_WINDOW_BYTES);
 	sink->windows = (uint32_t)clamp_u64(
-		cache_bytes / SINK_WINDOW_BYTES / writers, SINK_WINDOWS_MIN, SINK_WINDOWS_MAX);
+		cache_bytes / sink->window_bytes / writers, SINK_WINDOWS_MIN, SINK_WINDOWS_MAX);
 	atomic_store(&sink->room_bytes, (int64_t)min_u64(room_bytes, INT64_MAX));
 }
 
@@ -86,13 +88,13 @@ void sink_window_close(struct core_sink *sink, struct sink_window *w)
 static void note_range(struct core_sink *sink, struct sink_window *w, uint64_t from, uint64_t to)
 {
 	/* A jump starts a new window: a range must not span what it does not contain. */
-	if (w->open.to && (from < w->open.from || from > w->open.to + SINK_WINDOW_BYTES))
+	if (w->open.to && (from < w->open.from || from > w->open.to + sink->window_bytes))
 		push(sink, w);
 	if (!w->open.to)
 		w->open.from = from;
 	w->open.to = max_u64(w->open.to, to);
 	w->bytes += to - from;
-	if (w->bytes >= SINK_WINDOW_BYTES)
+	if (w->bytes >= sink->window_bytes)
 		push(sink, w);
 }
 

@@ -12,14 +12,16 @@
 #include <stdint.h>
 
 struct core_sink {
-	int fd;		  /* the caller's */
-	int direct_fd;	  /* the same file past the page cache, the caller's too; -1: none */
-	uint32_t windows; /* of page cache that each writer may fill */
+	int fd;	       /* the caller's */
+	int direct_fd; /* the same file past the page cache, the caller's too; -1: none */
+	uint64_t window_bytes;
+	uint32_t windows;	    /* of page cache that each writer may fill */
 	_Atomic int64_t room_bytes; /* that may still be written; below 0: over */
 };
 
-#define SINK_WINDOW_BYTES (8ULL << 20) /* handed to the disk at once */
-#define SINK_WINDOWS_MAX 512U	       /* remembered per writer: 4 GiB */
+#define SINK_WINDOW_BYTES (8ULL << 20) /* handed to the disk at once, where there is enough */
+#define SINK_WINDOW_MIN_BYTES (512ULL << 10)
+#define SINK_WINDOWS_MAX 512U /* remembered per writer: 4 GiB */
 #define SINK_WINDOWS_MIN 4U
 
 struct sink_range {

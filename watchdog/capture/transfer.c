@@ -32,8 +32,6 @@
 #define PF_EXITING 0x4U		       /* include/linux/sched.h; field 9 of stat */
 #define WORKER_GRACE_NS (2 * NS_PER_S) /* for a worker in a system call to come back */
 #define TICK_NS (20 * NS_PER_MS)       /* between two looks of the waiting thread */
-#define CACHE_SHARE 4 /* of MemAvailable: a quarter may become page cache of the core */
-#define CACHE_MIN_BYTES (64ULL << 20) /* where the kernel does not tell */
 
 static int call_protected(void *arg)
 {
@@ -151,28 +149,6 @@ static uint32_t mappings_written(const struct capture_plan *plan)
 	return n;
 }
 
-uint64_t transfer_cache_budget(void)
-{
-	static const char key[] = "MemAvailable:";
-	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-	uint64_t kib = 0;
-	char text[512]; /* the third line */
-	const char *at;
-	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
-
-	if (n <= 0)
-		return CACHE_MIN_BYTES;
-	text[n] = '\0';
-	at = strstr(text, key);
-	if (!at)
-		return CACHE_MIN_BYTES;
-	for (at += sizeof(key) - 1; *at == ' '; at++)
-		;
-	for (; *at >= '0' && *at <= '9' && kib < UINT64_MAX / 20480; at++)
-		kib = kib * 10 + (uint64_t)(*at - '0');
-	return max_u64(kib * 1024 / CACHE_SHARE, CACHE_MIN_BYTES);
-}
-
 void transfer(struct run *run)
 {
 	struct capture *c = run->c;
@@ -182,7 +158,7 @@ void transfer(struct run *run)
 	int ignored;
 
 	writer_begin(c->writer, run->plan, c->place.core_fd, c->request.swap == SWAP_LAST,
-		sub_floor(run->room_bytes, run->plan->layout.data_offset), run->cache_bytes);
+		sub_floor(run->room_bytes, run->plan->layout.data_offset), result->cache_bytes);
 	run->flags_error = flags_read(run->plan, c->writer, c->place.core_fd, c->request.all_pages,
 		run->deadline_ns, &result->dontdump_bytes, &unknown_bytes);
 	if (!run->plan->packed)

@@ -34,7 +34,8 @@
 #include "capture/writer.h"
 
 #define STACK_BYTES (128U << 10)
-#define SLOTS 4U /* buffers of a worker: 1 MiB on its way, of which 2 GB/s take half a millisecond */
+#define SLOTS \
+	4U /* buffers of a worker: 1 MiB on its way, of which 2 GB/s take half a millisecond */
 #define CACHE_LEAST_BYTES (256ULL << 20) /* with less page cache to fill nobody fills it first */
 
 struct capture_writer {

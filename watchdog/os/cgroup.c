@@ -184,7 +184,8 @@ static bool open_parent(struct cgroup *cg)
 	return true;
 }
 
-int cgroup_open(const char *dir, struct cgroup *ret)
+/* ours_too: for looking only, which may be at the cgroup that we run in. */
+static int open_levels(const char *dir, bool ours_too, struct cgroup *ret)
 {
 	struct cgroup_level *own = &ret->level[0];
 	struct stat st;
@@ -208,7 +209,7 @@ int cgroup_open(const char *dir, struct cgroup *ret)
 		r = CGROUP_NO_MEMORY;
 	if (r == 0 && fstat(own->dir_fd, &st) != 0)
 		r = -errno;
-	if (r == 0 && contains_us(ret->ops, own->dir_fd))
+	if (r == 0 && !ours_too && contains_us(ret->ops, own->dir_fd))
 		r = CGROUP_OURS;
 	if (r != 0) {
 		level_close(own);
@@ -219,6 +220,11 @@ int cgroup_open(const char *dir, struct cgroup *ret)
 	while (open_parent(ret))
 		;
 	return 0;
+}
+
+int cgroup_open(const char *dir, struct cgroup *ret)
+{
+	return open_levels(dir, /* ours_too= */ false, ret);
 }
 
 int cgroup_read_value(const struct cgroup_level *level, const char *file, uint64_t *ret)
@@ -324,6 +330,21 @@ int cgroup_sample(struct cgroup *cg, uint64_t now_ns, uint64_t stat_from_bytes, 
 	read_pressure(&cg->level[s.level], &s);
 	*ret = s;
 	return 0;
+}
+
+int cgroup_room(const char *dir, uint64_t *ret_bytes)
+{
+	struct cgroup cg;
+	struct sample s;
+	int r = open_levels(dir, /* ours_too= */ true, &cg);
+
+	if (r)
+		return r;
+	r = cgroup_sample(&cg, /* now_ns= */ 0, /* stat_from_bytes= */ 0, &s);
+	cgroup_close(&cg);
+	if (r == 0)
+		*ret_bytes = s.limit_bytes == SIZE_UNLIMITED ? SIZE_UNLIMITED : sample_headroom(&s);
+	return r;
 }
 
 /* --- where things are ---------------------------------------------------------------------- */

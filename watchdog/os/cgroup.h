@@ -79,6 +79,13 @@ const char *cgroup_version_name(const struct cgroup *cg);
 int cgroup_of_pid(pid_t pid, char *dir, size_t size);
 
 /*
+ * How much more the processes of a cgroup, which may be our own, can take before the limit of one
+ * of its levels: page cache that nobody uses is not counted as taken. SIZE_UNLIMITED where nothing
+ * limits. Allocates nothing. 0, or what cgroup_open() and cgroup_sample() return but CGROUP_OURS.
+ */
+int cgroup_room(const char *dir, uint64_t *ret_bytes);
+
+/*
  * One look at the level with the least headroom (the limit of each level is read afresh, KERNEL
  * 14). memory.stat is read only where current reaches stat_from_bytes: below that nothing is
  * decided and reading it makes the kernel flush its per-CPU counters. 0, CGROUP_GONE,

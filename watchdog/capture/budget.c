@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The budget of page cache.
+ *
+ * The page cache of a core is charged to the cgroup of the process that writes it: ours. Three
+ * things bound it:
+ *   the machine     a quarter of what /proc/meminfo calls available; the rest is for those who make
+ *                   it short just now
+ *   our own limit   half of the room below it. In a sidecar of 64 MiB that is some 20 MiB: the core
+ *                   is written past the page cache, or, where its file system cannot do that, in
+ *                   small windows that are waited for and dropped (sink.c)
+ *   the target      where it runs in our cgroup, or below it, its limit is ours, and a page of
+ *                   cache is one that it does not have: an eighth of the room, at most 16 MiB. The
+ *                   kernel would drop clean cache before it kills anybody, but dirty cache it can
+ *                   only wait for, and a shielded target would wait with it.
+ *
+ * Limits: looked at once for each capture. Our room is unknown where our cgroup's files cannot be
+ * read; then the machine alone counts.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "capture/budget.h"
+#include "os/cgroup.h"
+#include "os/fd.h"
+
+#define MACHINE_SHARE 4 /* of MemAvailable */
+#define OWN_SHARE 2	/* of the room below our own limit */
+#define TARGET_SHARE 8	/* of the same where it is the target's, too */
+#define TARGET_MAX_BYTES (16ULL << 20)
+
+static uint64_t available_bytes(void)
+{
+	static const char key[] = "MemAvailable:";
+	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	uint64_t kib = 0;
+	char text[512]; /* the third line */
+	const char *at;
+	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strstr(text, key);
+	if (!at)
+		return 0;
+	for (at += sizeof(key) - 1; *at == ' '; at++)
+		;
+	for (; *at >= '0' && *at <= '9' && kib < UINT64_MAX / 20480; at++)
+		kib = kib * 10 + (uint64_t)(*at - '0');
+	return kib * 1024;
+}
+
+uint64_t budget_share(uint64_t available, uint64_t room, bool own_cgroup)
+{
+	uint64_t bytes = available / MACHINE_SHARE;
+
+	if (room != SIZE_UNLIMITED)
+		bytes = min_u64(bytes, room / OWN_SHARE);
+	if (room != SIZE_UNLIMITED && own_cgroup)
+		bytes = min_u64(bytes, min_u64(room / TARGET_SHARE, TARGET_MAX_BYTES));
+	return max_u64(bytes, BUDGET_MIN_BYTES);
+}
+
+/* Whether dir is ours or below it. */
+static bool is_below(const char *dir, const char *ours)
+{
+	size_t n = strlen(ours);
+
+	return str_has_prefix(dir, ours) && (!dir[n] || dir[n] == '/' || ours[n - 1] == '/');
+}
+
+void budget_look(pid_t target, struct capture_result *ret)
+{
+	char ours[TARGET_PATH_MAX];
+	char theirs[TARGET_PATH_MAX];
+	uint64_t room = SIZE_UNLIMITED;
+
+	if (cgroup_of_pid(getpid(), ours, sizeof(ours)) != 0 || cgroup_room(ours, &room) != 0)
+		room = SIZE_UNLIMITED; /* nobody tells */
+	/* Without a limit of ours there is none that a target below us could reach because of us.
+	 */
+	ret->own_cgroup = room != SIZE_UNLIMITED &&
+		cgroup_of_pid(target, theirs, sizeof(theirs)) == 0 && is_below(theirs, ours);
+	ret->cache_bytes = budget_share(available_bytes(), room, ret->own_cgroup);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How much page cache a core may take while it is written.
+ */
+#ifndef OOMSNAP_CAPTURE_BUDGET_H
+#define OOMSNAP_CAPTURE_BUDGET_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "capture/capture.h"
+
+#define BUDGET_MIN_BYTES (4ULL << 20) /* a window for each worker; also where nobody tells */
+
+/* Fills cache_bytes and own_cgroup, by the machine's and our cgroup's room now. Allocates nothing.
+ */
+void budget_look(pid_t target, struct capture_result *ret);
+
+/* The share of what is available of the machine and of our cgroup (SIZE_UNLIMITED: no limit). */
+uint64_t budget_share(uint64_t available_bytes, uint64_t room_bytes, bool own_cgroup);
+
+#endif
