@@ -7,6 +7,8 @@ load helpers
 
 D=/var/tmp/$CG_PREFIX-dump # on a disk: /tmp may be memory
 CORECHECK=$BUILD/tool/corecheck
+HARD=$BUILD/tool/hard
+HUGEPAGES=/proc/sys/vm/nr_hugepages
 MAX_MAP_COUNT=/proc/sys/vm/max_map_count
 TEST_OOMSNAP=${TEST_OOMSNAP:-$BUILD/test/oomsnap} # with fault points
 
@@ -22,6 +24,7 @@ teardown() {
 	done
 	! mountpoint -q "$D/mnt" || umount "$D/mnt"
 	[ ! -f "$D/map_count" ] || cat "$D/map_count" > "$MAX_MAP_COUNT"
+	[ ! -f "$D/hugepages" ] || cat "$D/hugepages" > "$HUGEPAGES"
 	rm -rf "$D"
 	cg_rm_all
 }
@@ -187,7 +190,7 @@ threads_in() {
 # bats test_tags=lane:host
 @test "seventy thousand mappings" {
 	if [ "$(cat "$MAX_MAP_COUNT")" -lt 80000 ]; then
-		[ -w "$MAX_MAP_COUNT" ] || skip "vm.max_map_count is below 80000 and cannot be raised here"
+		[ -w "$MAX_MAP_COUNT" ] || skip "vm.max_map_count cannot be raised here"
 		cat "$MAX_MAP_COUNT" > "$D/map_count"
 		echo 80000 > "$MAX_MAP_COUNT"
 	fi
@@ -206,6 +209,71 @@ threads_in() {
 	[ "$(grep -c '^  LOAD' <<< "$output")" -gt 70000 ]
 	run "$OOMSNAP" inspect "$D/core"
 	equal 0 "$status"
+}
+
+# hard KIND [FILE]: a process of tests/tool/hard.c, whole in its core; skipped where it cannot be.
+hard() {
+	"$HARD" "$@" < /dev/null > "$D/lines" 2>&1 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+	wait_until 10 is_ready_or_gone "$PID"
+	grep -qx ready "$D/lines" || skip "this kernel, or this user, cannot have it"
+	run timeout 30 "$OOMSNAP" dump "$PID" -o "$D/core"
+	equal 0 "$status"
+	python3 -B "$TOP/tests/tool/hardcheck.py" "$D/core" "$D/lines"
+	untouched "$PID"
+}
+
+is_ready_or_gone() {
+	grep -qx ready "$D/lines" || [ ! -e "/proc/$1" ] || [ "$(field "$1" State)" = Z ]
+}
+
+@test "pages that a userfaultfd would have to bring are not waited for" {
+	hard uffd
+}
+
+# bats test_tags=lane:host
+@test "guard pages do not end a mapping" {
+	hard guard
+}
+
+# bats test_tags=lane:host
+@test "the ring of a device is left out, and nothing else" {
+	hard device
+}
+
+@test "files that have been deleted, shared and private" {
+	hard deleted "$D/file"
+}
+
+@test "mappings that another process makes and unmaps meanwhile" {
+	hard shifting
+}
+
+# bats test_tags=lane:host
+@test "huge pages of hugetlbfs" {
+	[ -w "$HUGEPAGES" ] || skip "vm.nr_hugepages cannot be raised here"
+	cat "$HUGEPAGES" > "$D/hugepages"
+	echo $(($(cat "$HUGEPAGES") + 2)) > "$HUGEPAGES"
+	hard hugetlb
+}
+
+@test "a target that is killed in the middle of its dump leaves a partial core that opens" {
+	leak --pattern touch --total 64M
+	halted capture-pages -o "$D/core"
+	kill -KILL "$PID"
+	wait_until 20 carried_on "$DUMP"
+	local code=0
+	wait "$DUMP" || code=$?
+	case $code in
+	3) ;; # nothing had been copied
+	6)
+		run "$OOMSNAP" inspect "$D/core"
+		equal 6 "$status"
+		eu-readelf -l -n "$D/core" > /dev/null
+		;;
+	*) equal "3 or 6" "$code" ;;
+	esac
 }
 
 @test "a process whose first thread has ended" {

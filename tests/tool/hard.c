@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * hard: a process whose memory is hard to dump, and what a core of it must hold.
+ *
+ *   hard KIND [FILE]
+ *
+ * Prints lines "page ADDRESS BYTE" (a page full of that byte is in the core), "hole ADDRESS"
+ * (zeros, or nothing), "none ADDRESS" (nothing), in hexadecimal, then "ready", and sleeps. With
+ * every kind every second page of AREA_PAGES is filled, unless it says otherwise:
+ *
+ *   uffd      the other pages would wait for a userfaultfd that nobody serves
+ *   guard     the other pages are guard pages (MADV_GUARD_INSTALL, Linux 6.13)
+ *   hugetlb   two huge pages, of which the first one is filled
+ *   device    the ring of a packet socket: memory of the kernel that is mapped into the process
+ *   deleted   of FILE, mapped private and shared and removed; the private pages are changed
+ *   shifting  another process shares the memory and maps and unmaps all the time
+ *
+ * Exit status: 2 usage; 3 this kernel, or this process's rights, do not allow it.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/if_packet.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* include/uapi/asm-generic/mman-common.h of 6.13 */
+#endif
+#define PAGE ((size_t)4096)
+#define AREA_PAGES ((size_t)256)
+#define AREA (AREA_PAGES * PAGE)
+#define HUGE_BYTES ((size_t)2 << 20)
+#define SHIFTING_PAGES ((size_t)16)
+
+static void need(int ok)
+{
+	if (!ok)
+		exit(3);
+}
+
+static unsigned char *map(size_t bytes, int flags, int fd)
+{
+	unsigned char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	need(p != MAP_FAILED);
+	(void)madvise(p, bytes, MADV_NOHUGEPAGE);
+	return p;
+}
+
+static void tell_page(const unsigned char *page, int byte)
+{
+	printf("page %" PRIxPTR " %02x\n", (uintptr_t)page, byte);
+}
+
+/* Every second page; the others stay what they are. */
+static unsigned char *half_filled(int flags, int fd, int byte)
+{
+	unsigned char *area = map(AREA, flags, fd);
+
+	for (size_t i = 0; i < AREA_PAGES; i += 2) {
+		memset(area + i * PAGE, byte, PAGE);
+		tell_page(area + i * PAGE, byte);
+	}
+	return area;
+}
+
+static void tell_holes(const unsigned char *area)
+{
+	for (size_t i = 1; i < AREA_PAGES; i += 2)
+		printf("hole %" PRIxPTR "\n", (uintptr_t)(area + i * PAGE));
+}
+
+static void uffd(void)
+{
+	unsigned char *area = half_filled(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0x11);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.range = {.start = (uintptr_t)area, .len = AREA},
+		.mode = UFFDIO_REGISTER_MODE_MISSING};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	need(fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &reg) == 0);
+	tell_holes(area);
+}
+
+static void guard(void)
+{
+	unsigned char *area = half_filled(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0x22);
+
+	for (size_t i = 1; i < AREA_PAGES; i += 2)
+		need(madvise(area + i * PAGE, PAGE, MADV_GUARD_INSTALL) == 0);
+	tell_holes(area);
+}
+
+static void hugetlb(void)
+{
+	unsigned char *area = map(2 * HUGE_BYTES, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
+
+	memset(area, 0x33, HUGE_BYTES);
+	for (size_t at = 0; at < HUGE_BYTES; at += PAGE)
+		tell_page(area + at, 0x33);
+	printf("hole %" PRIxPTR "\n", (uintptr_t)(area + HUGE_BYTES));
+}
+
+static void device(void)
+{
+	const struct tpacket_req ring = {.tp_block_size = (unsigned int)PAGE,
+		.tp_block_nr = 4,
+		.tp_frame_size = 2048,
+		.tp_frame_nr = 8};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	unsigned char *area;
+
+	need(fd >= 0 && setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)) == 0);
+	area = map(4 * PAGE, MAP_SHARED, fd);
+	printf("none %" PRIxPTR "\n", (uintptr_t)area);
+	(void)half_filled(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0x44);
+}
+
+static void deleted(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	unsigned char page[4096];
+	unsigned char *private;
+
+	memset(page, 0x55, sizeof(page));
+	need(fd >= 0);
+	for (size_t i = 0; i < AREA_PAGES; i++)
+		need(write(fd, page, PAGE) == (ssize_t)PAGE);
+	(void)half_filled(MAP_SHARED, fd, 0x66);
+	private = half_filled(MAP_PRIVATE, fd, 0x77);
+	for (size_t i = 1; i < AREA_PAGES; i += 2)
+		tell_page(private + i * PAGE, 0x55);
+	need(unlink(path) == 0 && close(fd) == 0);
+}
+
+__attribute__((noreturn)) static int shift(void *unused)
+{
+	(void)unused;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		unsigned char *p = mmap(NULL, SHIFTING_PAGES * PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+		if (p != MAP_FAILED) {
+			(void)mprotect(p + PAGE, PAGE, PROT_READ);
+			(void)munmap(p, SHIFTING_PAGES * PAGE);
+		}
+	}
+}
+
+static void shifting(void)
+{
+	unsigned char *stack = map(16 * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	(void)half_filled(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0x88);
+	need(clone(shift, stack + 16 * PAGE, CLONE_VM | SIGCHLD, NULL) > 0);
+}
+
+int main(int argc, char **argv)
+{
+	const char *kind = argc > 1 ? argv[1] : "";
+
+	if (strcmp(kind, "uffd") == 0)
+		uffd();
+	else if (strcmp(kind, "guard") == 0)
+		guard();
+	else if (strcmp(kind, "hugetlb") == 0)
+		hugetlb();
+	else if (strcmp(kind, "device") == 0)
+		device();
+	else if (strcmp(kind, "deleted") == 0 && argc == 3)
+		deleted(argv[2]);
+	else if (strcmp(kind, "shifting") == 0)
+		shifting();
+	else
+		return 2;
+	puts("ready");
+	(void)fflush(stdout);
+	for (;;)
+		(void)pause();
+}
