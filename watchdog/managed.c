@@ -222,12 +222,13 @@ static void read_again(struct target *t, uint64_t used_bytes)
 		(void)runtime_read_counters(m->counters_fd, &t->watch->scratch, &m->facts);
 	runtime_rule(&m->facts, used_bytes, &m->rule);
 	wait_for_collection(t, used_bytes);
-	if (!has_committed(m) || m->rule.heap_bytes == SIZE_UNLIMITED ||
+	if (!has_committed(m) || m->rule.heap_bytes == SIZE_UNLIMITED || !used_bytes ||
 		t->watch->now_ns < m->committed_ns + committed_every_ns(m))
 		return;
 	m->committed_ns = t->watch->now_ns;
 	if (runtime_read_committed(m->rule.heap_bytes, &t->watch->scratch, &m->facts) != 0)
 		m->facts.committed_bytes = 0;
+	m->facts.committed_at_bytes = used_bytes;
 	runtime_rule(&m->facts, used_bytes, &m->rule);
 }
 

@@ -64,6 +64,12 @@ native_leak() {
 	native_leak dotnet 128
 }
 
+@test "Node: Buffers do not count for its heap limit" {
+	native_leak node 256
+	[ "$(event_field runtime-found HEAP_BYTES)" -eq $((64 << 20)) ]
+	[ "$(event_field tripped USED_BYTES)" -gt $((220 << 20)) ]
+}
+
 @test "Java: a native leak is captured, and the service is healthy" {
 	native_leak java 128
 }

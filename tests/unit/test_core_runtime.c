@@ -130,7 +130,13 @@ static void test_node(void **state)
 	f.heap_bytes = 100 * MIB;
 	assert_int_equal(95 * MIB, rule_of(f, 0).trip_bytes);
 	f.committed_bytes = 99 * MIB;
+	f.committed_at_bytes = 80 * MIB;
 	assert_int_equal(95 * MIB, rule_of(f, 80 * MIB).trip_bytes);
+	/* Buffers beside the heap: what may still be added to the heap. */
+	f.committed_bytes = 10 * MIB;
+	f.committed_at_bytes = 300 * MIB;
+	assert_int_equal(385 * MIB, rule_of(f, 300 * MIB).trip_bytes);
+	assert_int_equal(385 * MIB, rule_of(f, 390 * MIB).trip_bytes); /* not read again since */
 	f.committed_bytes = 100 * MIB; /* pages that are three quarters full */
 	assert_int_equal(80 * MIB, rule_of(f, 80 * MIB).trip_bytes);
 }

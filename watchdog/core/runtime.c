@@ -20,7 +20,11 @@
  * V8 gives up once its old space has taken its limit in pages of 256 KiB, however full those are:
  * with objects of 64 KiB, of which three fit, at a usage of 0.86 of it; with small ones at 1.04 to
  * 1.08. So the pages count as well as the usage. They include the young space (up to 48 MiB, most
- * often 2 to 16), and so come before the end. Go's limit is soft: it collects more and
+ * often 2 to 16), and so come before the end: 1.002 to 2.2 of the limit were there at the last look
+ * before it, in 15 of 15 runs (32, 64 and 256 MiB; small and large arrays, objects, maps, strings).
+ * Usage alone says nothing where much of it is Buffers, which are no part of the heap: a trip waits
+ * for the pages to come near the limit, all that the target has used since they were counted being
+ * taken for them. Go's limit is soft: it collects more and
  * more to stay at it, so a usage above it is a leak. CPython has no limit.
  *
  * .NET and Java keep the limit that they computed when they started, whatever becomes of the
@@ -115,6 +119,7 @@ static void java(const struct runtime_facts *f, uint64_t used_bytes, struct runt
 
 static void node(const struct runtime_facts *f, uint64_t used_bytes, struct runtime_rule *ret)
 {
+	uint64_t left;
 	uint64_t memory = memory_at_start(f);
 	uint64_t most = RUNTIME_NODE_MOST;
 	uint64_t heap = f->heap_bytes;
@@ -128,6 +133,9 @@ static void node(const struct runtime_facts *f, uint64_t used_bytes, struct runt
 	ret->heap_bytes = heap;
 	ret->trip_bytes = share_bp(heap, RUNTIME_TRIP_BP);
 	ret->why = "95% of V8's heap limit";
+	left = sub_floor(ret->trip_bytes, f->committed_bytes);
+	if (f->committed_bytes)
+		ret->trip_bytes = max_u64(ret->trip_bytes, add_sat(f->committed_at_bytes, left));
 	if (f->committed_bytes >= heap && used_bytes < ret->trip_bytes) {
 		ret->trip_bytes = used_bytes;
 		ret->why = "V8's heap limit, as memory that it has asked for";

@@ -170,13 +170,14 @@ enum runtime_source { RUNTIME_SOURCES(X) RUNTIME_SOURCE_COUNT };
 /* What was found out, from outside, about the runtime in a target's largest process. */
 struct runtime_facts {
 	enum runtime_kind kind;
-	enum runtime_source source; /* of what is set: of heap_bytes, or else of heap_bp */
-	uint64_t heap_bytes;	    /* the heap limit as it is set; 0: not as bytes */
-	uint32_t heap_bp;	    /* the same as a share of the container's limit; 0: not so */
-	int32_t pid;		    /* the process */
-	uint64_t start_limit_bytes; /* the container's limit when the process was first seen */
-	uint64_t machine_bytes;	    /* memory of the machine; 0: unknown */
-	uint64_t committed_bytes;   /* .NET, Node: what its heap has asked for, touched or not */
+	enum runtime_source source;  /* of what is set: of heap_bytes, or else of heap_bp */
+	uint64_t heap_bytes;	     /* the heap limit as it is set; 0: not as bytes */
+	uint32_t heap_bp;	     /* the same as a share of the container's limit; 0: not so */
+	int32_t pid;		     /* the process */
+	uint64_t start_limit_bytes;  /* the container's limit when the process was first seen */
+	uint64_t machine_bytes;	     /* memory of the machine; 0: unknown */
+	uint64_t committed_bytes;    /* .NET, Node: what its heap has asked for, touched or not */
+	uint64_t committed_at_bytes; /* Node: what the target used when that was read */
 	uint64_t old_max_bytes;	   /* Java: the most that the old generation may have; 0: unknown */
 	uint64_t old_used_bytes;   /* Java: what it holds, as of the last collection */
 	uint64_t old_live_bytes;   /* Java: what it held after its last full collection; 0: none */

@@ -123,7 +123,8 @@ int cgroup_plan_freeze(const struct cgroup *cg, struct cgroup_change *changes, u
 
 /*
  * Writes new_value (apply) or old_value (undo). 0, CGROUP_GONE, or -errno; undo of a limit gives
- * -EBUSY while usage is above it: the kernel of v1 refuses then, that of v2 would kill. The path must lie on a cgroup file system, else -EXDEV.
+ * -EBUSY while usage is above it: the kernel of v1 refuses then, that of v2 would kill. The path
+ * must lie on a cgroup file system, else -EXDEV.
  */
 int cgroup_apply(const struct cgroup_change *change);
 int cgroup_undo(const char *path, const char *old_value);
