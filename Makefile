@@ -250,6 +250,10 @@ MAN := $(wildcard deploy/man/*.[1-8])
 install: all
 	install -Dm755 $(BUILD)/oomsnap $(DESTDIR)$(PREFIX)/bin/oomsnap
 	install -Dm644 conf/oomsnap.ini $(DESTDIR)/etc/oomsnap/oomsnap.ini.example
+	for f in on-arm dotnet-dump-port; do \
+		install -Dm755 deploy/runtimes/$$f $(DESTDIR)$(PREFIX)/lib/oomsnap/$$f; done
+	for f in pyheap.py v8heap.py; do \
+		install -Dm644 deploy/runtimes/$$f $(DESTDIR)$(PREFIX)/lib/oomsnap/$$f; done
 	for f in $(wildcard conf/*.catalog); do \
 		install -Dm644 $$f $(DESTDIR)$(PREFIX)/lib/systemd/catalog/$$(basename $$f); done
 	for f in $(MAN); do \

@@ -79,12 +79,12 @@ runtime_read() {
 		;;
 	node)
 		gdb -nx -batch -iex 'set debuginfod enabled off' -ex 'py CLASS="LeakedChunk"' \
-			-x "$TOP/tests/tool/v8heap.py" -ex 'thread apply 1 bt 6' \
+			-x "$TOP/deploy/runtimes/v8heap.py" -ex 'thread apply 1 bt 6' \
 			"$(readlink -f "$(command -v node)")" "$core"
 		;;
 	python)
 		gdb -nx -batch -iex 'set debuginfod enabled off' -ex 'py CLASS="LeakedChunk"' \
-			-x "$TOP/tests/tool/pyheap.py" -ex 'thread apply all py-bt' /usr/bin/python3.11 "$core"
+			-x "$TOP/deploy/runtimes/pyheap.py" -ex 'thread apply all py-bt' /usr/bin/python3.11 "$core"
 		;;
 	go)
 		printf '%s\n' 'goroutines -t 6' 'print len(main.chunks)' exit > "$RUNTIMES_BUILD/go/commands"

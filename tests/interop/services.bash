@@ -51,6 +51,20 @@ service_capture() {
 	get "/stop?free=1"
 	wait_event captured 1 60
 	CAPTURE=$(dirname "$(event_field captured CORE)")
+	[ "${RUNTIMES:-}" != all ] || note_point "$name" "$kind"
+}
+
+# One line a capture in BUILD/log/runtimes: name and kind, then in MiB the limit, the runtime's heap
+# limit (-: none), used at the trip, headroom at the end; the pause in ms; what the kernel killed.
+note_point() {
+	local heap
+	mkdir -p "$BUILD/log"
+	heap=$(event_field runtime-found HEAP_BYTES)
+	printf '%s %s %d %s %d %d %d %d\n' "$1" "$2" $(($(cg_limit "$1") >> 20)) \
+		"$([ -z "$heap" ] && echo - || echo $((heap >> 20)))" \
+		$(($(event_field tripped USED_BYTES) >> 20)) \
+		$(($(event_field released HEADROOM_END_BYTES) >> 20)) \
+		$(($(event_field released HELD_NS) / 1000000)) "$(cg_oom_kill "$1")" >> "$BUILD/log/runtimes"
 }
 
 # leaked_at_hold: what the program says that it had leaked when its threads stood still.

@@ -124,7 +124,7 @@ count_of() {
 		[ "$(event_field runtime-found RUNTIME)" = python ]
 		is_healthy
 		gdb -nx -batch -iex 'set debuginfod enabled off' -ex 'py CLASS="LeakedChunk"' \
-			-x "$TOP/tests/tool/pyheap.py" -ex 'thread apply all py-bt' \
+			-x "$TOP/deploy/runtimes/pyheap.py" -ex 'thread apply all py-bt' \
 			"$(readlink -f /usr/bin/python3)" "$CAPTURE/core" > "$BATS_TEST_TMPDIR/heap" 2>&1
 		grep '^wanted' "$BATS_TEST_TMPDIR/heap"
 		is_the_count "$(count_of "$BATS_TEST_TMPDIR/heap")"
