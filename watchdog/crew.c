@@ -24,6 +24,7 @@
 #include "os/process.h"
 #include "watch.h"
 
+#define ANSWERS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 5) /* before looks, after the tripwire */
 #define CREW_REFORK_NS (20 * NS_PER_MS) /* between looks whether a new member may be forked */
 
 static int fork_member(struct crew_member *m);
@@ -322,6 +323,9 @@ static int fork_member(struct crew_member *m)
 		r = sd_event_add_io(w->event, &m->io, m->socket, EPOLLIN, on_socket, m);
 	if (r >= 0)
 		r = sd_event_add_child_pidfd(w->event, &m->death, m->pidfd, WEXITED, on_death, m);
+	/* What a capturer says ends a hold: it does not wait behind the looks at other targets. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(m->io, ANSWERS_FIRST);
 	if (r < 0) {
 		(void)kill(pid, SIGKILL); /* our own child, not yet waited for */
 		close_member(m);

@@ -88,9 +88,18 @@ static void record_history(struct target *t)
 	history_add(t->history, &p);
 }
 
+/*
+ * The next look, after_ns from the begin of this one. Looks come before most other sources, and one
+ * at many processes may take longer than after_ns: then the others get as much time as it took.
+ */
 static void schedule_look(struct target *t, uint64_t after_ns)
 {
-	(void)sd_event_source_set_time(t->look, (t->watch->now_ns + after_ns) / NS_PER_US);
+	uint64_t now_ns = clock_now_ns();
+	uint64_t took_ns = sub_floor(now_ns, t->watch->now_ns);
+
+	(void)sd_event_source_set_time(t->look,
+		max_u64(t->watch->now_ns + after_ns, now_ns + min_u64(took_ns, after_ns)) /
+			NS_PER_US);
 	(void)sd_event_source_set_enabled(t->look, SD_EVENT_ONESHOT);
 }
 
@@ -120,11 +129,17 @@ static void vanish(struct target *t)
 	schedule_look(t, WATCH_FIND_NS);
 }
 
-/* Children that were born since the shield went up (v2). */
+/*
+ * Processes that came since the shield went up (v2). A child has inherited it already; what is late
+ * here is who moved in, or set its own value.
+ */
 static void shield_new_processes(struct target *t)
 {
 	struct stop_result result;
 
+	if (t->watch->now_ns < t->shield_due_ns)
+		return;
+	t->shield_due_ns = t->watch->now_ns + WATCH_SHIELD_NS;
 	if (t->engine.shielded && !t->watch->dry_run && cgroup_shields_processes(&t->cgroup))
 		(void)shield_processes(&t->cgroup, &t->watch->ledger, t->index,
 			&result); /* what failed was told when the shield went up */

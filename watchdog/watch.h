@@ -26,10 +26,11 @@
 #include "os/runtime.h"
 
 #define WATCH_CREW_MAX LEDGER_CAPTURERS_MAX
-#define WATCH_NOTICES_MAX 3    /* arm, trip, out of memory: of the level that limits */
-#define WATCH_PIDS_MAX 4096    /* processes of one target that are ranked and captured */
-#define WATCH_FIND_NS NS_PER_S /* how often a target that is not there is looked for */
-#define WATCH_BEAT_NS NS_PER_S /* sign of life while anything is in force */
+#define WATCH_NOTICES_MAX 3		 /* arm, trip, out of memory: of the level that limits */
+#define WATCH_PIDS_MAX 4096		 /* processes of one target that are ranked and captured */
+#define WATCH_FIND_NS NS_PER_S		 /* how often a target that is not there is looked for */
+#define WATCH_BEAT_NS NS_PER_S		 /* sign of life while anything is in force */
+#define WATCH_SHIELD_NS (50 * NS_PER_MS) /* between two looks for processes to be shielded */
 #define WATCH_STAT_NS                                                              \
 	20000000ULL /* memory.stat between arm and trip, where usage alone decides \
 		     */
@@ -101,6 +102,7 @@ struct target {
 	bool open;   /* cgroup is */
 	bool leased; /* its verdict was to run on under the raised limit */
 	pid_t only;  /* the selector named one process: nobody else is stopped or captured */
+	uint64_t shield_due_ns;
 	uint64_t stat_due_ns;
 	uint64_t put_off_ns;	 /* since when its search is put off; 0: it is not */
 	uint64_t recorded_ns;	 /* of the newest history point */
