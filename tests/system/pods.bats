@@ -129,7 +129,7 @@ restarted() {
 	local port=$((20000 + BASHPID % 20000))
 	declare -fx pod_names
 	export POD POD_IMAGE
-	page_run options/B-sidecar.md "s/8080/$port/" 's/rate=50/rate=200/' \
+	page_run options/B-sidecar.md "s/volume rm .*/volume rm $POD-config $POD-dumps/" "s/8080/$port/" 's/rate=50/rate=200/' \
 		"s#| podman kube play#| pod_names | sed -e /ports:/,/hostIP/d -e s,8080,$port, | podman kube play --network host#"
 	core_is_whole "$(echo "$PAGE_DIR"/captures/*/core)" $((200 << 20))
 }
