@@ -145,6 +145,24 @@ restarted() {
 	core_is_whole "$PAGE_DIR/app.core" $((50 << 20))
 }
 
+# seccomp: podman's own profile in Debian 12 allows bpf(2) to CAP_SYS_ADMIN alone.
+@test "with KILL, BPF and PERFMON the sidecar's tripwire stops it inside the kernel" {
+	mkdir -p "$POD_DIR/page/out"
+	podman run -d --name "$POD-app" --network none --memory 128m --user 1001 --cap-drop all \
+		--entrypoint /usr/bin/leaker "$POD_IMAGE" --pattern touch --rate 20 --total 110M > /dev/null 3>&-
+	podman run -d --name "$POD-debug" --network none --pid "container:$POD-app" --user 0 --cap-drop all \
+		--cap-add SYS_PTRACE --cap-add KILL --cap-add BPF --cap-add PERFMON --security-opt seccomp=unconfined \
+		--security-opt no-new-privileges --read-only --tmpfs /run/oomsnap -v "$POD_DIR/page/out:/dumps" \
+		"$POD_IMAGE" watch --siblings --set directory=/dumps --set trip=100M > /dev/null 3>&-
+	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-debug")
+	DUMPS=$POD_DIR/page/out
+	wait_captures 1 60
+	[ "$(event_field guarantee GUARANTEE)" = kernel-stop ]
+	[ "$(event_field captured REASON)" = tripwire ]
+	core_is_whole "$(pod_core)" $((80 << 20))
+	podman exec "$POD-debug" oomsnap status | grep -q kernel-stop
+}
+
 @test "captures are shipped out by the on_capture of the README" {
 	local port=$((20000 + BASHPID % 20000))
 	mkdir -p "$POD_DIR/page/out" "$POD_DIR/page/etc"
