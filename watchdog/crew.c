@@ -326,6 +326,8 @@ static int fork_member(struct crew_member *m)
 	/* What a capturer says ends a hold: it does not wait behind the looks at other targets. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(m->io, ANSWERS_FIRST);
+	if (r >= 0)
+		r = sd_event_source_set_priority(m->death, ANSWERS_FIRST + 1);
 	if (r < 0) {
 		(void)kill(pid, SIGKILL); /* our own child, not yet waited for */
 		close_member(m);

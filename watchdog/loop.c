@@ -369,8 +369,12 @@ static int start_guardian(struct watch *w)
 
 	if (r < 0)
 		return r;
-	return sd_event_add_child_pidfd(
+	r = sd_event_add_child_pidfd(
 		w->event, &w->guardian_death, w->guardian_pidfd, WEXITED, on_guardian_death, w);
+	/* A capturer that died together with it comes first: its target is to go on. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(w->guardian_death, SD_EVENT_PRIORITY_NORMAL + 1);
+	return r;
 }
 
 /* --- reloading and ending ------------------------------------------------------------------ */

@@ -106,6 +106,15 @@ normal_after_kill() {
 	normal_after_kill "$WATCH_PID" "$(children_named "$WATCH_PID" oomsnap-guard)"
 }
 
+@test "guardian and capturer are killed together: the watchdog lets go" {
+	held capture-seized stop
+	normal_after_kill "$(children_named "$WATCH_PID" oomsnap-guard)" \
+		"$(children_named "$WATCH_PID" oomsnap-capture)"
+	wait_event guardian-restarted
+	wait_event capturer-restarted
+	watch_stop
+}
+
 @test "all three are killed: the next start puts everything back, and says so" {
 	held capture-seized stop
 	local all
