@@ -260,23 +260,3 @@ all_go_on() {
 	run "$OOMSNAP" check --json --cgroup "$(cg_path app)" --set tripwire=off --set directory="$DUMPS"
 	[[ $output == *'"tripwire":"none"'* ]]
 }
-
-# bats test_tags=lane:vm
-@test "v2: whoever comes into a shielded target is shielded at once" {
-	need_lane vm
-	local from i
-	cg_new app 128M
-	watch_start app --set shield=always
-	cg_spawn app sleep 1000
-	from=${EPOCHREALTIME/./}
-	# Looks alone would take half a second each.
-	for i in {1..12}; do
-		cg_spawn app sleep 1000
-		wait_until 5 is_shielded app "$CG_PID"
-	done
-	i=$((${EPOCHREALTIME/./} - from))
-	echo "# $OOMSNAP_LANE: $((i / 12000)) ms each" >&3
-	[ "$i" -lt 4000000 ]
-	watch_stop
-	[ "$(cat "/proc/$CG_PID/oom_score_adj")" -ne -1000 ]
-}

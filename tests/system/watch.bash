@@ -24,7 +24,7 @@ watch_start() {
 	"${OOMSNAP_WATCH:-$OOMSNAP}" watch --json --runtime-dir "$RUNTIME" --set directory="$DUMPS" \
 		--cgroup "$(cg_path "$name")" --set tripwire="$WATCH_TRIPWIRE" "$@" < /dev/null 2> "$EVENTS" 3>&- &
 	WATCH_PID=$!
-	wait_event guarantee 1 10
+	wait_event guarantee 1 30
 }
 
 # watch_stop: SIGTERM, and its exit status.
