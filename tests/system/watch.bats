@@ -36,15 +36,15 @@ captures() {
 }
 
 @test "captures in a row at 10 MB/s are whole, and nothing is killed" {
-	captures 32M 10 $((20 << 20))
+	captures 20M 10 $((12 << 20))
 }
 
 @test "captures in a row at 1 GB/s are whole, and nothing is killed" {
-	captures 128M 1000 $((96 << 20))
+	captures 96M 1000 $((64 << 20))
 }
 
 @test "captures in a row at full speed are whole, and nothing is killed" {
-	captures 128M max $((96 << 20))
+	captures 96M max $((64 << 20))
 }
 
 @test "one huge system call runs into the shield and is captured at the limit" {
