@@ -484,6 +484,39 @@ static void test_tripwire(void **state)
 	reap(pids[1]);
 }
 
+/* Who holds the lock is on the way out: it is waited for, or nobody would undo it. */
+static void test_recover_while_others_die(void **state)
+{
+	const struct place *p = *state;
+	const struct timespec dying = {.tv_nsec = 100000000};
+	pid_t victim = spawn();
+	uint64_t time = start_time(victim);
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct ledger l;
+		int why;
+
+		if (ledger_open(p->dir, &l, &why) != 0 ||
+			ledger_note_process(&l, 1, LEDGER_STOP, victim, time, 0) != 0 ||
+			kill(victim, SIGSTOP) != 0)
+			_exit(1);
+		if (fork() == 0) { /* has the lock for that long */
+			(void)nanosleep(&dying, NULL);
+			_exit(0);
+		}
+		(void)kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(pid, waitpid(pid, &status, 0));
+	assert_true(WIFSIGNALED(status));
+	await_stopped(victim, true);
+	recover(p, 1, 0);
+	await_stopped(victim, false);
+	reap(victim);
+}
+
 /* The guardian inherits the lock: while it lives, it is the one who puts things back. */
 static void test_lock_is_inherited(void **state)
 {
@@ -737,6 +770,7 @@ int main(void)
 		TEST(test_who_takes_part),
 		TEST(test_recover),
 		TEST(test_tripwire),
+		TEST(test_recover_while_others_die),
 		TEST(test_lock_is_inherited),
 		TEST(test_torn_entry),
 		TEST(test_torn_file),

@@ -16,8 +16,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -35,6 +37,8 @@
 #define GROUP_PIDS_MAX \
 	8192 /* processes of one cgroup that are looked through for inherited shields */
 #define SHIELDED_ADJ (-1000)
+#define DYING_MS 500 /* for a guardian to undo what it can, or for all of them to die */
+#define DYING_STEP_MS 5
 /* A kind beside LEDGER_KINDS: a process that others had stopped before us. */
 #define NOT_OURS 255U
 
@@ -497,6 +501,33 @@ uint64_t ledger_last_beat(const struct ledger *l)
 	return atomic_load(&l->map->beat_ns);
 }
 
+static bool owner_is_dead(int fd)
+{
+	struct procstat stat;
+	int32_t owner;
+
+	if (pread(fd, &owner, sizeof(owner), offsetof(struct ledger_map, owner)) !=
+		(ssize_t)sizeof(owner))
+		return false;
+	return owner > 0 &&
+		(process_look(owner, &stat) != 0 || stat.state == 'Z' || stat.state == 'X');
+}
+
+/*
+ * Whether nobody of those whose ledger it is lives any more. They may be dying: the kernel closes
+ * the files of a process only after it has freed its memory.
+ */
+static bool lock(int fd)
+{
+	for (int waited_ms = 0;; waited_ms += DYING_STEP_MS) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK || waited_ms >= DYING_MS || !owner_is_dead(fd))
+			return false;
+		(void)poll(NULL, 0, DYING_STEP_MS); /* an early return only means one more look */
+	}
+}
+
 /* Undoes one file if nobody holds it and it is a ledger of ours; adds to the counts. */
 static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t *left)
 {
@@ -507,7 +538,7 @@ static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t
 	uint32_t after;
 
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-		flock(fd, LOCK_EX | LOCK_NB) != 0)
+		!lock(fd))
 		return;
 	if (st.st_size != (off_t)sizeof(struct ledger_map)) {
 		/* Another version wrote it; what it says is not ours to guess. Empty: torn at
