@@ -11,7 +11,8 @@
  *
  * The container's limit counts as it was when the process was first seen: .NET and Java compute
  * their heap limit once. A process that is older than the watchdog is taken to have started under
- * the present limit.
+ * the present limit, and it is said that this need not be so: nothing outside of the process shows
+ * what it computed (the range that .NET's collector reserves for it merges with its neighbours).
  *
  * A JVM's rule does not trip in a pause of its collector: the heap could not be walked in the core,
  * and nothing is lost by waiting, for the program stands still and so does its leak. It waits for
@@ -28,6 +29,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -148,6 +150,15 @@ static uint32_t largest(struct target *t, struct big *big)
 	return found;
 }
 
+static bool is_older(pid_t pid)
+{
+	struct procstat ours;
+	struct procstat its;
+
+	return process_look(getpid(), &ours) == 0 && process_look(pid, &its) == 0 &&
+		its.start_time_ticks < ours.start_time_ticks;
+}
+
 /* Takes a process over; the limit that it started under is the present one. */
 static void take_over(struct target *t, const struct runtime_facts *facts, int *counters_fd)
 {
@@ -160,6 +171,7 @@ static void take_over(struct target *t, const struct runtime_facts *facts, int *
 	m->oom_kills = t->engine.last.oom_kills;
 	if (t->watch->event)
 		(void)watch_death(t); /* without it its end goes unseen */
+	m->older = is_older(facts->pid);
 	m->untold = true;
 	(void)managed_look(t, t->engine.seen ? sample_used(&t->engine.last) : 0);
 }

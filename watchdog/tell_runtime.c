@@ -19,14 +19,25 @@
 #define MIB(bytes) ((bytes) / 1048576U)
 #define SENTENCE_BYTES 256
 
+/* Whether the heap limit follows from a limit of the container that it need not have started with.
+ */
+static bool is_a_guess(const struct managed *m)
+{
+	const struct runtime_facts *f = &m->facts;
+
+	return m->older && !f->heap_bytes && f->start_limit_bytes != SIZE_UNLIMITED &&
+		(f->kind == RUNTIME_DOTNET || f->kind == RUNTIME_JAVA || f->kind == RUNTIME_NODE);
+}
+
 /* "heap limit 384 MiB (its default)". */
 static void add_heap(struct str *s, const struct managed *m)
 {
 	if (m->rule.heap_bytes == SIZE_UNLIMITED)
 		(void)str_add(s, "no heap limit of its own");
 	else
-		(void)str_addf(s, "heap limit %" PRIu64 " MiB (%s)", MIB(m->rule.heap_bytes),
-			runtime_source_name(m->facts.source));
+		(void)str_addf(s, "heap limit %" PRIu64 " MiB (%s%s)", MIB(m->rule.heap_bytes),
+			runtime_source_name(m->facts.source),
+			is_a_guess(m) ? ", if the limit was the same when it started" : "");
 }
 
 void tell_runtime_text(const struct target *t, char *memory, size_t size)

@@ -69,6 +69,7 @@ struct managed {
 	uint64_t used_ns;      /* when that was */
 	uint64_t oom_kills;    /* of the target, when the process was found */
 	uint64_t pause_ns; /* since when a JVM's collection keeps the trip waiting; 0: none does */
+	bool older;	   /* than we: it may have started under another limit */
 	bool untold;	   /* runtime-found is due, once the thresholds follow it */
 };
 

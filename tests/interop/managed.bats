@@ -73,3 +73,24 @@ native_leak() {
 @test "Java: a native leak is captured, and the service is healthy" {
 	native_leak java 128
 }
+
+# runtime_line NAME: what check says of the runtime in the group.
+runtime_line() {
+	"$OOMSNAP" check --cgroup "$(cg_path "$1")" | grep 'runtime .*heap limit'
+}
+
+@test "a heap limit that follows from the container's is a guess for a process that is older" {
+	[ -z "$(runtime_missing node)" ] || skip "not here: $(runtime_missing node)"
+	local node guess=', if the limit was the same when it started)'
+	node=$(readlink -f "$(command -v node)")
+	service_start older 600 "$node" "$SERVICES/leak_service.js"
+	[[ $(runtime_line older) == *"heap limit 300 MiB (its default$guess"* ]]
+	service_start set 600 "$node" --max-old-space-size=64 "$SERVICES/leak_service.js"
+	[[ $(runtime_line set) == *"heap limit 64 MiB (its command line)"* ]]
+	# One that starts under our eyes.
+	cg_new younger 600M
+	watch_start younger
+	cg_spawn younger "$node" "$SERVICES/leak_service.js"
+	wait_event runtime-found
+	[[ $(event_line runtime-found) == *"heap limit 300 MiB (its default)"* ]]
+}
