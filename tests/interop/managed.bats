@@ -61,7 +61,8 @@ native_leak() {
 }
 
 @test ".NET: a native leak is captured, and the service is healthy" {
-	native_leak dotnet 128
+	native_leak dotnet 256
+	[ "$(event_field tripped USED_BYTES)" -gt $((220 << 20)) ] # and not at 95% of 192 MiB
 }
 
 @test "Node: Buffers do not count for its heap limit" {

@@ -77,6 +77,13 @@ static void test_dotnet(void **state)
 	f.committed_bytes = 90 * MIB;
 	assert_int_equal(40 * MIB, rule_of(f, 40 * MIB).trip_bytes);
 	assert_int_equal(95 * MIB, rule_of(f, 95 * MIB).trip_bytes);
+	/* Native memory beside a heap: 400 MiB of use, 50 of them heap, 40 the runtime's own. */
+	f.heap_bytes = 500 * MIB;
+	f.committed_bytes = 50 * MIB;
+	f.committed_at_bytes = 400 * MIB;
+	assert_int_equal(400 * MIB + (475 - 50 - 40) * MIB, rule_of(f, 400 * MIB).trip_bytes);
+	f.committed_at_bytes = 80 * MIB; /* no more beside it than the runtime needs */
+	assert_int_equal(475 * MIB, rule_of(f, 80 * MIB).trip_bytes);
 	/* Outside of a container it has no limit, unless one is set. */
 	f = (struct runtime_facts){.kind = RUNTIME_DOTNET,
 		.start_limit_bytes = SIZE_UNLIMITED,

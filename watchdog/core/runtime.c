@@ -8,7 +8,8 @@
  * 9, 20 and 72 MiB. Arrays that were allocated and never touched do not show in the usage: where
  * what the heap has asked for reaches 90%, it is time whatever is used. (A heap that is touched is
  * caught by the first rule before it has asked for so much: the runtime itself takes 30 MiB or
- * more.)
+ * more.) Native memory is no part of the heap: what is used beyond that and is none of what the
+ * heap has asked for moves the first rule up by as much.
  *
  * A JVM's heap is full of garbage most of the time, so its usage says nothing. Its old generation,
  * as its own counters show it after a collection, does. Collectors that clean it as it fills (G1,
@@ -56,6 +57,21 @@ static uint64_t memory_at_start(const struct runtime_facts *f)
 				: f->start_limit_bytes;
 }
 
+/*
+ * The usage at which a heap may reach so many bytes: those, or what is used and is no part of the
+ * heap, beyond what the runtime needs beside it, with them. What was used since the heap was looked
+ * at is taken for a part of it.
+ */
+static uint64_t usage_of_heap(
+	const struct runtime_facts *f, uint64_t heap_bytes, uint64_t beside_bytes)
+{
+	uint64_t left = sub_floor(sub_floor(heap_bytes, f->committed_bytes), beside_bytes);
+
+	if (!f->committed_bytes)
+		return heap_bytes;
+	return max_u64(heap_bytes, add_sat(f->committed_at_bytes, left));
+}
+
 static void dotnet(const struct runtime_facts *f, uint64_t used_bytes, struct runtime_rule *ret)
 {
 	uint64_t heap = f->heap_bytes;
@@ -68,7 +84,7 @@ static void dotnet(const struct runtime_facts *f, uint64_t used_bytes, struct ru
 	if (!heap)
 		return; /* no limit, no setting: no hard limit */
 	ret->heap_bytes = heap;
-	ret->trip_bytes = share_bp(heap, RUNTIME_TRIP_BP);
+	ret->trip_bytes = usage_of_heap(f, share_bp(heap, RUNTIME_TRIP_BP), RUNTIME_DOTNET_BESIDE);
 	ret->why = "95% of the collector's hard limit";
 	if (f->committed_bytes >= share_bp(heap, RUNTIME_COMMITTED_BP) &&
 		used_bytes < ret->trip_bytes) {
@@ -119,7 +135,6 @@ static void java(const struct runtime_facts *f, uint64_t used_bytes, struct runt
 
 static void node(const struct runtime_facts *f, uint64_t used_bytes, struct runtime_rule *ret)
 {
-	uint64_t left;
 	uint64_t memory = memory_at_start(f);
 	uint64_t most = RUNTIME_NODE_MOST;
 	uint64_t heap = f->heap_bytes;
@@ -131,11 +146,8 @@ static void node(const struct runtime_facts *f, uint64_t used_bytes, struct runt
 	if (!heap)
 		heap = clamp_u64(memory / 2, RUNTIME_NODE_LEAST, most);
 	ret->heap_bytes = heap;
-	ret->trip_bytes = share_bp(heap, RUNTIME_TRIP_BP);
+	ret->trip_bytes = usage_of_heap(f, share_bp(heap, RUNTIME_TRIP_BP), /* beside_bytes= */ 0);
 	ret->why = "95% of V8's heap limit";
-	left = sub_floor(ret->trip_bytes, f->committed_bytes);
-	if (f->committed_bytes)
-		ret->trip_bytes = max_u64(ret->trip_bytes, add_sat(f->committed_at_bytes, left));
 	if (f->committed_bytes >= heap && used_bytes < ret->trip_bytes) {
 		ret->trip_bytes = used_bytes;
 		ret->why = "V8's heap limit, as memory that it has asked for";

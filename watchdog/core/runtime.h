@@ -14,6 +14,7 @@
 #define RUNTIME_TRIP_BP 9500U		  /* of the heap limit, .NET and Node; see runtime.c */
 #define RUNTIME_COMMITTED_BP 9000U	  /* of .NET's heap limit, asked for and not touched */
 #define RUNTIME_DOTNET_BP 7500U		  /* .NET's default, of the container's limit */
+#define RUNTIME_DOTNET_BESIDE 41943040U	  /* 40 MiB: .NET's own memory beside its heap */
 #define RUNTIME_DOTNET_LEAST 20971520U	  /* 20 MiB: its default is never below */
 #define RUNTIME_JAVA_BP 2500U		  /* MaxRAMPercentage */
 #define RUNTIME_JAVA_SMALL_BP 5000U	  /* MinRAMPercentage */

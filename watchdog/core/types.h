@@ -177,7 +177,7 @@ struct runtime_facts {
 	uint64_t start_limit_bytes;  /* the container's limit when the process was first seen */
 	uint64_t machine_bytes;	     /* memory of the machine; 0: unknown */
 	uint64_t committed_bytes;    /* .NET, Node: what its heap has asked for, touched or not */
-	uint64_t committed_at_bytes; /* Node: what the target used when that was read */
+	uint64_t committed_at_bytes; /* .NET, Node: what the target used when that was read */
 	uint64_t old_max_bytes;	   /* Java: the most that the old generation may have; 0: unknown */
 	uint64_t old_used_bytes;   /* Java: what it holds, as of the last collection */
 	uint64_t old_live_bytes;   /* Java: what it held after its last full collection; 0: none */
