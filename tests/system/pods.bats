@@ -126,7 +126,8 @@ restarted() {
 }
 
 @test "option B: the page, from top to bottom" {
-	local port=$((20000 + BASHPID % 20000))
+	local port
+	port=$(/usr/bin/python3 -c 'import socket; print(socket.create_server(("", 0)).getsockname()[1])')
 	declare -fx pod_names
 	export POD POD_IMAGE
 	page_run options/B-sidecar.md "s/volume rm .*/volume rm $POD-config $POD-dumps/" "s/8080/$port/" 's/rate=50/rate=200/' \
@@ -164,13 +165,18 @@ restarted() {
 }
 
 @test "captures are shipped out by the on_capture of the README" {
-	local port=$((20000 + BASHPID % 20000))
+	local port sink
 	mkdir -p "$POD_DIR/page/out" "$POD_DIR/page/etc"
 	/usr/bin/python3 -c 'import shutil, socket, sys
-with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
-    with server.accept()[0] as peer, open(sys.argv[2], "wb") as file:
+with socket.create_server(("127.0.0.1", 0)) as server:
+    with open(sys.argv[1] + "/port", "w") as file:
+        print(server.getsockname()[1], file=file)
+    with server.accept()[0] as peer, open(sys.argv[1] + "/sunk", "wb") as file:
         shutil.copyfileobj(peer.makefile("rb"), file)' \
-		"$port" "$POD_DIR/page/sunk" < /dev/null > /dev/null 2>&1 3>&- &
+		"$POD_DIR/page" < /dev/null > /dev/null 2> "$POD_DIR/page/sink" 3>&- &
+	sink=$!
+	wait_until 20 test -s "$POD_DIR/page/port"
+	port=$(cat "$POD_DIR/page/port")
 	{
 		sed -n '/^```ini$/,/^```$/{/^```/!p}' "$TOP/deploy/README.md" | sed "s/collector 9000/127.0.0.1 $port/"
 		printf 'directory = /dumps\ntrip = 50M\n[target pod]\nsiblings = on\n'
@@ -181,8 +187,11 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
 		--cap-add SYS_PTRACE --security-opt no-new-privileges --read-only --tmpfs /run/oomsnap \
 		-v "$POD_DIR/page/out:/dumps" -v "$POD_DIR/page/etc:/etc/oomsnap:ro" "$POD_IMAGE" watch > /dev/null 3>&-
 	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-debug")
-	wait_until 30 test -s "$POD_DIR/page/sunk"
-	wait "$!"
+	if ! wait_event captured 1 60 || ! wait_until 60 is_gone "$sink"; then
+		cat "$POD_DIR/page/sink"
+		kill "$sink"
+		return 1
+	fi
 	tar t -f "$POD_DIR/page/sunk" | grep -qx ./core
 }
 
