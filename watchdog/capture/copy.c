@@ -124,7 +124,9 @@ static void skip(struct copier *c, uint64_t bytes, unsigned int missing)
 static int send(struct copier *c, const unsigned char *bytes, size_t len, uint64_t offset)
 {
 	struct core_sink *sink = c->job->sink;
-	bool cached = !c->direct || (c->prefers_cache && sink_has_cache(sink, &c->window));
+	bool cached = !c->direct ||
+		(c->fills_cache && sink_has_cache(sink, &c->window) &&
+			(c->prefers_cache || !direct_ready(c->direct)));
 	int r = sink_take(sink, len);
 
 	if (r || (!cached && direct_write(c->direct, bytes, len, offset)))

@@ -44,7 +44,8 @@ struct copier {
 	struct direct *direct; /* gives buffer; NULL: there is one, and no direct write */
 	unsigned char *buffer;
 	size_t buffer_bytes;
-	bool prefers_cache;	   /* fills the page cache first, as far as it may */
+	bool fills_cache;	   /* rather than wait for the disk, as far as it may */
+	bool prefers_cache;	   /* fills it first */
 	uint64_t failed_from;	   /* in the file: the lowest that could not be written after all */
 	struct sink_window window; /* of what this copier wrote lately */
 	uint32_t file_region;	   /* whose file file_fd is */

@@ -335,8 +335,10 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, b
 	close_direct(w);
 	w->direct_fd = plan->packed ? -1 : direct_open(fd);
 	sink_init(&w->sink, fd, w->direct_fd, room_bytes, cache_bytes, w->count);
-	for (uint32_t i = 0; i < w->count; i++)
-		w->copiers[i].prefers_cache = i && cache_bytes >= CACHE_LEAST_BYTES;
+	for (uint32_t i = 0; i < w->count; i++) {
+		w->copiers[i].fills_cache = cache_bytes >= CACHE_LEAST_BYTES;
+		w->copiers[i].prefers_cache = i && w->copiers[i].fills_cache;
+	}
 	w->job.plan = plan;
 	w->job.sink = &w->sink;
 	w->job.swap = plan->packed && swap_too ? COPY_SWAP_TOO : COPY_SWAP_LATER;

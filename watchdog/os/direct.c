@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -115,15 +116,16 @@ static void on_event(struct direct *d, const struct io_event *event)
 	d->users[w->slot]--;
 }
 
-/* Waits for one write at least. */
-static void reap(struct direct *d)
+/* Takes what has ended; waits for one write at least, or for none. */
+static void reap(struct direct *d, bool wait)
 {
+	struct timespec no_time = {0};
 	struct io_event events[8];
 	long n;
 
 	do {
-		n = syscall(
-			SYS_io_getevents, d->context, 1L, (long)ARRAY_LEN(events), events, NULL);
+		n = syscall(SYS_io_getevents, d->context, wait ? 1L : 0L, (long)ARRAY_LEN(events),
+			events, wait ? NULL : &no_time);
 	} while (n < 0 && errno == EINTR);
 	for (long i = 0; i < n; i++)
 		on_event(d, &events[i]);
@@ -140,14 +142,26 @@ unsigned char *direct_buffer(struct direct *d)
 				return d->buffers + slot * d->slot_bytes;
 			}
 		}
-		reap(d);
+		reap(d, /* wait= */ true);
 	}
+}
+
+bool direct_ready(struct direct *d)
+{
+	for (int look = 0; look < 2; look++) {
+		for (uint32_t slot = 0; slot < d->slot_count; slot++)
+			if (slot != d->current && !d->users[slot])
+				return true;
+		if (look == 0 && d->busy)
+			reap(d, /* wait= */ false);
+	}
+	return false;
 }
 
 static struct write *free_write(struct direct *d)
 {
 	while (d->busy == DIRECT_WRITES_MAX)
-		reap(d);
+		reap(d, /* wait= */ true);
 	for (uint32_t i = 0;; i++)
 		if (!d->writes[i].busy)
 			return &d->writes[i];
@@ -183,5 +197,5 @@ bool direct_write(struct direct *d, const unsigned char *bytes, size_t len, uint
 void direct_drain(struct direct *d)
 {
 	while (d->busy)
-		reap(d);
+		reap(d, /* wait= */ true);
 }

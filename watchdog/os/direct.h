@@ -41,6 +41,9 @@ int direct_open(int fd);
 /* A buffer of which nothing is on its way; waits for one. It stays the current one. */
 unsigned char *direct_buffer(struct direct *d);
 
+/* Whether direct_buffer() would have another buffer than the current one without a wait. */
+bool direct_ready(struct direct *d);
+
 /*
  * Sends len bytes from the current buffer to offset. True: on their way, the bytes must stay until
  * direct_buffer() has given another buffer. False: not taken (less than DIRECT_LEAST_BYTES, not
