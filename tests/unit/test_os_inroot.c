@@ -47,7 +47,7 @@ static int make_place(void **state)
 
 static int remove_place(void **state)
 {
-	static const char *const names[] = {"file", "link", "pipe", "low/dir/file"};
+	static const char *const names[] = {"file", "link", "up", "loop", "pipe", "low/dir/file"};
 	static const char *const dirs[] = {"low/dir", "low", "other", "over", "fuse", ""};
 
 	(void)state;
@@ -86,6 +86,7 @@ static int opened(const char *path)
 
 static void test_what_is_opened(void **state)
 {
+	char path[PATH_BYTES];
 	_cleanup_close_ int dir = -1;
 	_cleanup_close_ int fd = -1;
 
@@ -95,6 +96,12 @@ static void test_what_is_opened(void **state)
 	assert_int_equal(0, mkfifo(in_place("pipe"), 0600));
 	assert_int_equal(0, opened(in_place("file")));
 	assert_int_equal(0, opened(in_place("link")));
+	assert_int_equal(0, symlink("../../../../../../var/../tmp", in_place("up")));
+	(void)usleep(20000); /* links whose time of access is due */
+	(void)snprintf(path, sizeof(path), "%s/up/%s/link", place, place + strlen("/tmp/"));
+	assert_int_equal(0, opened(path));
+	assert_int_equal(0, symlink("loop", in_place("loop")));
+	assert_int_equal(-ELOOP, opened(in_place("loop")));
 	assert_int_equal(-ENOTSUP, opened(in_place("pipe")));
 	assert_int_equal(-ENOTSUP, opened(place));
 	assert_int_equal(PROC_GONE, opened(in_place("nothing")));
@@ -132,6 +139,7 @@ static void test_what_is_not_cached(void **state)
 	assert_int_equal(0, umount(in_place("over")));
 	assert_int_equal(0, mount("none", in_place("over"), "overlay", MS_RDONLY, options));
 	assert_int_equal(-ENOTSUP, opened(in_place("over/../over/dir")));
+	assert_int_equal(0, opened(in_place("over/../over/./dir/file")));
 	assert_int_equal(0, umount(in_place("over")));
 }
 

@@ -10,8 +10,9 @@
  *
  * A path is first resolved from the kernel's cache alone (RESOLVE_CACHED, Linux 5.12, which never
  * waits). What is not there is walked one name at a time: each name is looked up in a directory
- * whose file system has been judged, and stepping onto a mount asks nothing of it. That way knows
- * no symbolic links and no "..".
+ * whose file system has been judged, and stepping onto a mount asks nothing of it. Symbolic links
+ * go that way too (the cache alone does not follow one whose time of access is to be written), each
+ * by starting again from the root, as ".." does: so nothing leads out of it.
  *
  * Refuses: what mounts_is_local() does not know. Limits: a disk that does not answer; an overlay
  * whose layers lie on FUSE.
@@ -34,6 +35,8 @@
 #include "os/proc.h"
 #include "parse/mounts.h"
 
+#define LINKS_MAX 40U /* symbolic links and ".." in one path */
+#define INROOT_AGAIN 1
 #define LINE_BYTES                                                                    \
 	8192 /* of mountinfo; longer lines (overlays of very many layers) are skipped \
 	      */
@@ -127,28 +130,110 @@ static bool next_name(const char **path, char *name)
 	return true;
 }
 
+/* A path on its way: what has been walked, without links and "..", and what is left. */
+struct way {
+	char done[PATH_MAX];
+	char left[PATH_MAX];
+	const char *at; /* in left */
+};
+
+/* Goes on from the root: with what was done, then text, then what is left. */
+static int start_again(struct way *way, const char *text)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s/%s", way->done, text, way->at);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	memcpy(way->left, path, (size_t)n + 1);
+	way->at = way->left;
+	way->done[0] = '\0';
+	return 0;
+}
+
+static int up(struct way *way)
+{
+	char *last = strrchr(way->done, '/');
+
+	if (last)
+		*last = '\0';
+	return start_again(way, "");
+}
+
+static int follow(struct way *way, int link)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(link, "", target, sizeof(target) - 1);
+
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	if (target[0] == '/')
+		way->done[0] = '\0';
+	return start_again(way, target);
+}
+
+/* One name from a directory that has been judged: steps into it, or starts again. */
+static int step(struct way *way, int root, const char *name, int *at)
+{
+	_cleanup_close_ int next = -1;
+	struct statx sx;
+	size_t len = strlen(way->done);
+	int r = 0;
+
+	if (strcmp(name, "..") == 0) {
+		r = up(way);
+	} else {
+		r = open_at(*at, name, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, &next);
+		if (r < 0)
+			return r;
+		if (statx(next, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &sx) < 0)
+			return -errno;
+		if (!S_ISLNK(sx.stx_mode)) {
+			if (len + strlen(name) + 2 > sizeof(way->done))
+				return -ENAMETOOLONG;
+			(void)snprintf(way->done + len, sizeof(way->done) - len, "/%s", name);
+			cleanup_close(at);
+			*at = take_fd(&next);
+			return 0;
+		}
+		r = follow(way, next);
+	}
+	if (r < 0)
+		return r;
+	cleanup_close(at);
+	*at = dup(root);
+	return *at < 0 ? -errno : INROOT_AGAIN;
+}
+
 /* One name at a time, from the process's root. */
 static int walk(int dir_fd, int root, const char *path, int *ret_fd)
 {
 	_cleanup_close_ int at = dup(root);
+	struct way way = {.done = ""};
 	char name[NAME_MAX + 1];
+	unsigned int again = 0;
 
 	if (at < 0)
 		return -errno;
-	while (next_name(&path, name)) {
-		_cleanup_close_ int next = -1;
+	if (snprintf(way.left, sizeof(way.left), "%s", path) >= (int)sizeof(way.left))
+		return -ENAMETOOLONG;
+	way.at = way.left;
+	while (next_name(&way.at, name)) {
 		mode_t mode = 0;
 		int r = judge(dir_fd, at, &mode);
 
 		if (r != 0)
 			return r;
-		if (!S_ISDIR(mode) || strcmp(name, "..") == 0)
+		if (!S_ISDIR(mode))
 			return -ENOTSUP;
-		r = open_at(at, name, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, &next);
+		if (strcmp(name, ".") == 0)
+			continue;
+		r = step(&way, root, name, &at);
 		if (r < 0)
 			return edge(-r);
-		cleanup_close(&at);
-		at = take_fd(&next);
+		if (r == INROOT_AGAIN && ++again > LINKS_MAX)
+			return -ELOOP;
 	}
 	*ret_fd = take_fd(&at);
 	return 0;

@@ -10,8 +10,7 @@
  * Opens a plain file for reading by a path as the process of dir_fd (proc_open()) sees it, without
  * leaving its root whatever links there are (openat2(2), RESOLVE_IN_ROOT). *ret_fd is the caller's.
  * 0, PROC_GONE, PROC_DENIED, -errno; -ENOTSUP for what is no plain file, lies on a file system that
- * another program serves or that is not known (mounts_is_local()), or is reached by a symbolic link
- * that the kernel has not in its cache.
+ * another program serves or that is not known (mounts_is_local()).
  */
 int inroot_open(int dir_fd, const char *path, int *ret_fd);
 
