@@ -219,7 +219,10 @@ hard() {
 	wait_until 10 is_ready_or_gone "$PID"
 	grep -qx ready "$D/lines" || skip "this kernel, or this user, cannot have it"
 	run timeout 30 "$OOMSNAP" dump "$PID" -o "$D/core"
-	equal 0 "$status"
+	# A mapping that went between the plan and its copy is missing, which is said.
+	if [ "$1" != shifting ] || [ "$status" -ne 6 ]; then
+		equal 0 "$status"
+	fi
 	python3 -B "$TOP/tests/tool/hardcheck.py" "$D/core" "$D/lines"
 	untouched "$PID"
 }

@@ -107,11 +107,22 @@ pods_image_remove() {
 	podman rmi -f "$POD_IMAGE" "$POD_IMAGE-frame" > /dev/null 2>&1 || true
 }
 
+# Removes the containers of this run. Where one was still being used podman has forgotten it and its
+# storage is left, under its name (--external), until it is asked again.
+pods_containers_gone() {
+	local ids
+	ids=$(podman ps -aq --external --filter "name=^$POD")
+	[ -n "$ids" ] || return 0
+	# shellcheck disable=SC2086 # a list
+	podman rm -f -t 0 $ids > /dev/null 2>&1 || true
+	[ -z "$(podman ps -aq --external --filter "name=^$POD")" ]
+}
+
 pods_teardown() {
 	if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -f "$EVENTS" ]; then
 		grep -o '"MESSAGE":"[^"]*"' "$EVENTS" | tail -n 20 >&2 || true
 	fi
 	podman pod rm -f -t 0 "$POD" > /dev/null 2>&1 || true
-	podman ps -aq --filter "name=^$POD" | xargs -r podman rm -f -t 0 > /dev/null 2>&1 || true
+	wait_until 15 pods_containers_gone || true
 	podman volume rm -f "$POD-dumps" "$POD-config" > /dev/null 2>&1 || true
 }

@@ -224,7 +224,8 @@ usage_at_least() {
 	wait_until 20 more_events stopped 0
 	wait_until 5 all_stopped "$CG_PID"
 	rm "$BATS_TEST_TMPDIR/cache"
-	usage_at_least app $((THRESHOLD - 8 * MIB))
+	# Had the cache counted, nothing else would be there; what of it is active does count.
+	usage_at_least app $((THRESHOLD / 2))
 	equal 0 "$(cg_oom_kill app)"
 }
 
