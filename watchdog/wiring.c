@@ -295,6 +295,13 @@ static void on_stop(struct target *t, const struct tripwire_event *event)
 	t->wiring.stopped = true;
 }
 
+/* Processes are there that may be without a shield. */
+static void look_for_new(struct target *t)
+{
+	t->shield_due_ns = 0;
+	t->wiring.look = true;
+}
+
 /* Called by tripwire_consume(): takes down what there is to do, and does nothing yet. */
 static void on_event(const struct tripwire_event *event, void *user)
 {
@@ -314,11 +321,13 @@ static void on_event(const struct tripwire_event *event, void *user)
 			w->target[i].wiring.look = true;
 		}
 		break;
-	case TRIPWIRE_FORKED:
-	case TRIPWIRE_EXECED:
 	case TRIPWIRE_MOVED:
 		if (t)
-			t->wiring.look = true; /* a look shields what is new */
+			look_for_new(t);
+		break;
+	case TRIPWIRE_FORKED: /* it has inherited the shield: the looks take it down in their time
+			       */
+	case TRIPWIRE_EXECED: /* it keeps the shield */
 		break;
 	case TRIPWIRE_REACHED: /* never asked for */
 		break;
@@ -336,7 +345,7 @@ static void look_for_lost(struct watch *w)
 	tell_records_lost(counters.records_lost - w->tripwire_lost);
 	w->tripwire_lost = counters.records_lost;
 	for (uint32_t i = 0; i < w->target_count; i++)
-		w->target[i].wiring.look = true;
+		look_for_new(&w->target[i]);
 }
 
 static void act_on(struct target *t)
