@@ -31,19 +31,21 @@ pod_init() {
 	POD_INIT=$(pgrep -P "$HOLDER" -x sleep)
 }
 
-# pod_spawn NAME COMMAND...: a process of the pod in that group; its id here is in POD_PID.
+# pod_spawn NAME COMMAND...: a process of the pod in that group; its id here is in POD_PID. Until it is
+# the command it has the name under which runc enters a container: no container is called that.
 pod_spawn() {
 	local name=$1
 	shift
 	# shellcheck disable=SC2016 # for the inner shell
-	nsenter -t "$POD_INIT" -p -m bash -c 'echo 0 > "$0/cgroup.procs" && exec "$@"' \
+	nsenter -t "$POD_INIT" -p -m bash -c 'printf "runc:[2:INIT]" > /proc/self/comm
+		echo 0 > "$0/cgroup.procs" && exec "$@"' \
 		"$(cg_path "$name")" "$@" < /dev/null > /dev/null 2>> "${POD_ERR:-/dev/null}" 3>&- &
 	wait_until 20 pod_arrived "$name"
 }
 
 pod_arrived() {
 	POD_PID=$(cg_procs "$1" | tail -n 1)
-	[ -n "$POD_PID" ] && [ "$(cat "/proc/$POD_PID/comm")" != bash ]
+	[ -n "$POD_PID" ] && [[ $(cat "/proc/$POD_PID/comm") != runc:* ]]
 }
 
 # pod_watch: the sidecar. WATCH_PID stays empty: it ends with its namespace.
@@ -125,11 +127,11 @@ CONTAINED='umount /sys/fs/cgroup && mount -t cgroup2 -o ro none /sys/fs/cgroup &
 	: > "$EVENTS"
 	mkdir -p "$D"
 	echo "from the program" > "$D/log"
+	watch_start app --set verdict=oom
 	# shellcheck disable=SC2016 # for the inner shell
 	cg_spawn app unshare -m bash -c 'mount -t tmpfs none /dev && touch /dev/termination-log &&
 		mount --bind "$0" /dev/termination-log && exec "$@"' "$D/log" \
 		"$LEAKER" --pattern touch --rate 60
-	watch_start app --set verdict=oom
 	wait_event captured
 	wait_until 20 is_gone "$CG_PID"
 	wait_event killed
