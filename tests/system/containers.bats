@@ -283,7 +283,8 @@ containerd_container() {
 	containerd_container sure bank till-1 app on kubepods/pod55
 	: > "$EVENTS"
 	printf '[defaults]\ndirectory = %s\n[target node]\nkubepods = %s\n' "$DUMPS" "$D" > "$D/ini"
-	"$OOMSNAP" watch --json -c "$D/ini" --runtime-dir "$RUNTIME" < /dev/null 2> "$EVENTS" 3>&- &
+	"$OOMSNAP" watch --json -c "$D/ini" --runtime-dir "$RUNTIME" \
+		--set tripwire="$WATCH_TRIPWIRE" < /dev/null 2> "$EVENTS" 3>&- &
 	WATCH_PID=$!
 	wait_event guarantee 3
 	cg_spawn "$burst" "$LEAKER" --pattern touch --rate 40 --total 62M
