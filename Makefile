@@ -89,7 +89,7 @@ TOOL_BIN := $(TOOL:%=$(OUT)/tool/%)
 PRELOAD_BIN := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(sort $(wildcard tests/preload/*.c)))
 
 .PHONY: all deps deps-test demo test check bench lint format fuzz asan image install clean help \
-	test-host test-vm test-runtimes test-programs man-lint layers static
+	test-host test-vm test-runtimes test-brake test-programs man-lint layers static
 
 all: $(OUT)/oomsnap $(OUT)/leaker
 
@@ -207,6 +207,11 @@ test-host: deps-test
 test-runtimes: deps-test
 	@$(MAKE) -s all test-programs
 	@RUNTIMES=all BATS_TEST_TIMEOUT=1200 BUILD=$(BUILD) bats --timing tests/interop/services.bats
+
+# The managed runtimes under the brake, in a machine with cgroup v2: minutes, not for CI.
+test-brake: deps-test
+	@$(MAKE) -s all test-programs
+	@BUILD=$(BUILD) tests/vm/brake
 
 test-vm: deps-test
 	@$(MAKE) -s all test-programs
