@@ -9,6 +9,7 @@
  * no target is held: between trip and release nothing is forked.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,6 +26,7 @@
 #include "watch.h"
 
 #define ANSWERS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 5) /* before looks, after the tripwire */
+#define CREW_END_MS 200 /* one that waits for a disk takes longer: the guardian sees to it */
 #define CREW_REFORK_NS (20 * NS_PER_MS) /* between looks whether a new member may be forked */
 
 static int fork_member(struct crew_member *m);
@@ -355,6 +357,13 @@ int crew_start(struct watch *w)
 
 void crew_stop(struct watch *w)
 {
+	/* Whom one that was told to end had seized stands still until it is gone. */
+	for (uint32_t i = 0; i < w->crew_size; i++) {
+		struct pollfd p = {.fd = w->crew[i].pidfd, .events = POLLIN};
+
+		if (w->crew[i].state == CREW_ENDING)
+			(void)poll(&p, 1, CREW_END_MS);
+	}
 	for (uint32_t i = 0; i < w->crew_size; i++)
 		close_member(
 			&w->crew[i]); /* an idle one ends; a busy one finishes its file alone */

@@ -40,7 +40,7 @@
 #include "os/process.h"
 
 #define GUARDIAN_POLL_MS 250		    /* how often signs of life are looked at */
-#define GUARDIAN_DETACH_NS (40 * NS_PER_MS) /* within the 100 ms that the target may stand on */
+#define GUARDIAN_DETACH_NS (20 * NS_PER_MS) /* within the 100 ms that the target may stand on */
 #define GUARDIAN_STEP_MS 2
 #define GUARDIAN_SETTLE_MS (int)(TRIPWIRE_SETTLE_NS / NS_PER_MS)
 #define GUARDIAN_RETRY_MS 100

@@ -325,10 +325,8 @@ static void on_event(const struct tripwire_event *event, void *user)
 		if (t)
 			look_for_new(t);
 		break;
-	case TRIPWIRE_FORKED: /* it has inherited the shield: the looks take it down in their time
-			       */
-	case TRIPWIRE_EXECED: /* it keeps the shield */
-		break;
+	case TRIPWIRE_FORKED:  /* has inherited the shield; the looks note it in their time */
+	case TRIPWIRE_EXECED:  /* has kept it */
 	case TRIPWIRE_REACHED: /* never asked for */
 		break;
 	}

@@ -42,7 +42,7 @@ load watch
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	cg_spawn app bash -c 'while :; do (:); n=$((n + 1)); echo $n > "$0"; done' "$BATS_TEST_TMPDIR/forks"
 	local forker=$CG_PID
-	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 92M
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 89M
 	wait_event captured
 	core_is_whole "$(event_field captured CORE)" $((64 << 20))
 	is_normal app "$CG_PID" $((96 << 20))
