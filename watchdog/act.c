@@ -114,35 +114,11 @@ static void do_brake(struct target *t)
 		tell_degraded(t, "brake", r, "memory.high of the target must be writable");
 }
 
-/* The largest processes as of arm, the largest first: one of them is likely to be the leaker. */
-static uint32_t largest(const struct target *t, pid_t *pids)
-{
-	uint64_t rss[STOP_FIRST_MAX];
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < t->candidate_count; i++) {
-		const struct rank_candidate *c = &t->candidates[i];
-		uint32_t at;
-
-		if (count < STOP_FIRST_MAX)
-			count++;
-		else if (rss[count - 1] >= c->rss_bytes)
-			continue;
-		for (at = count - 1; at > 0 && rss[at - 1] < c->rss_bytes; at--) {
-			rss[at] = rss[at - 1];
-			pids[at] = pids[at - 1];
-		}
-		rss[at] = c->rss_bytes;
-		pids[at] = c->pid;
-	}
-	return count;
-}
-
 static int do_hold(struct target *t, enum hold_method method)
 {
 	struct cgroup_change changes[CGROUP_CHANGES_MAX];
 	struct stop_result result;
-	pid_t first[STOP_FIRST_MAX];
+	struct rank_top first = {.max = RANK_TOP_MAX};
 	uint32_t count;
 	int r = 0;
 
@@ -153,7 +129,10 @@ static int do_hold(struct target *t, enum hold_method method)
 			r = apply(t, LEDGER_FREEZE, changes, count);
 		break;
 	case HOLD_STOP:
-		r = stop_processes(&t->cgroup, t->only, first, largest(t, first), &t->watch->ledger,
+		/* As of arm: one of the largest is likely to be the leaker. */
+		for (uint32_t i = 0; i < t->candidate_count; i++)
+			rank_top_add(&first, t->candidates[i].pid, t->candidates[i].rss_bytes);
+		r = stop_processes(&t->cgroup, t->only, first.pid, first.count, &t->watch->ledger,
 			t->index, &result);
 		if (r == 0 && result.failed && result.done == 0)
 			r = result.error;

@@ -85,11 +85,13 @@ static bool orphaned(void)
 	return me.orphaned;
 }
 
+/* For as long as the guardian tries, and a little more. */
+#define OUTLIVE_MS 610000
 static void wait_readable(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+	while (poll(&p, 1, OUTLIVE_MS) < 0 && errno == EINTR)
 		;
 }
 

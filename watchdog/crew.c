@@ -244,10 +244,13 @@ void crew_abort(struct target *t)
 {
 	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
 		struct crew_member *m = &t->watch->crew[i];
+		struct pollfd p = {.fd = m->pidfd, .events = POLLIN};
 
 		if (m->state != CREW_COPYING || m->target != t)
 			continue;
 		(void)process_signal(m->pidfd, SIGKILL); /* gone is as good */
+		/* Whom it has seized stands still until it is gone: a release is none before. */
+		(void)poll(&p, 1, CREW_END_MS);
 		tell_capture_failed(t, m->result.pid,
 			"the capture was given up (deadline, or the target or we ended)");
 		m->state = CREW_ENDING; /* on_death() finds nothing under way, and replaces it */
@@ -357,13 +360,6 @@ int crew_start(struct watch *w)
 
 void crew_stop(struct watch *w)
 {
-	/* Whom one that was told to end had seized stands still until it is gone. */
-	for (uint32_t i = 0; i < w->crew_size; i++) {
-		struct pollfd p = {.fd = w->crew[i].pidfd, .events = POLLIN};
-
-		if (w->crew[i].state == CREW_ENDING)
-			(void)poll(&p, 1, CREW_END_MS);
-	}
 	for (uint32_t i = 0; i < w->crew_size; i++)
 		close_member(
 			&w->crew[i]); /* an idle one ends; a busy one finishes its file alone */

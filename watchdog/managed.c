@@ -34,6 +34,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "core/rank.h"
 #include "core/runtime.h"
 #include "os/proc.h"
 #include "os/process.h"
@@ -116,38 +117,21 @@ static int watch_death(struct target *t)
 
 /* --- the search ---------------------------------------------------------------------------- */
 
-struct big {
-	pid_t pid;
-	uint64_t rss_pages;
-};
-
 /* The target's largest processes, the largest first. */
-static uint32_t largest(struct target *t, struct big *big)
+static void find_largest(struct target *t, struct rank_top *top)
 {
-	uint32_t found = 0;
 	uint32_t count = 0;
 
 	if (t->only)
 		t->pids[count++] = t->only;
 	else if (cgroup_pids(&t->cgroup, t->pids, WATCH_PIDS_MAX, &count) == CGROUP_GONE)
-		return 0;
+		return;
 	for (uint32_t i = 0; i < count; i++) {
 		struct procstat stat;
-		uint32_t at = found;
 
-		if (process_look(t->pids[i], &stat) != 0)
-			continue;
-		while (at > 0 && big[at - 1].rss_pages < stat.rss_pages) {
-			if (at < MANAGED_TRIES)
-				big[at] = big[at - 1];
-			at--;
-		}
-		if (at < MANAGED_TRIES)
-			big[at] = (struct big){.pid = t->pids[i], .rss_pages = stat.rss_pages};
-		if (found < MANAGED_TRIES)
-			found++;
+		if (process_look(t->pids[i], &stat) == 0)
+			rank_top_add(top, t->pids[i], stat.rss_pages);
 	}
-	return found;
 }
 
 static bool is_older(pid_t pid)
@@ -178,17 +162,17 @@ static void take_over(struct target *t, const struct runtime_facts *facts, int *
 
 void managed_search(struct target *t)
 {
-	struct big big[MANAGED_TRIES];
-	uint32_t count = largest(t, big);
+	struct rank_top top = {.max = MANAGED_TRIES};
 
+	find_largest(t, &top);
 	t->managed.search_ns = t->watch->now_ns;
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < top.count; i++) {
 		_cleanup_close_ int counters_fd = -1;
 		struct runtime_facts facts;
 
-		if (big[i].pid == t->managed.facts.pid)
+		if (top.pid[i] == t->managed.facts.pid)
 			return; /* still the one; on_death() says when it is not */
-		if (runtime_identify(big[i].pid, &t->watch->scratch, &facts, &counters_fd) != 0)
+		if (runtime_identify(top.pid[i], &t->watch->scratch, &facts, &counters_fd) != 0)
 			continue;
 		if (facts.kind == RUNTIME_NONE)
 			continue;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/checked.h"
 #include "core/rank.h"
 
 #define MIB UINT64_C(1048576)
@@ -83,6 +84,24 @@ static void test_names(void **state)
 	assert_string_equal("?", rank_reason_name((enum rank_reason) - 1));
 }
 
+static void test_top(void **state)
+{
+	static const uint64_t sizes[] = {5, 9, 9, 1, 7, 9};
+	struct rank_top top = {.max = 3};
+	struct rank_top none = {.max = 0};
+
+	(void)state;
+	for (uint32_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		rank_top_add(&top, (int)i, sizes[i]);
+		rank_top_add(&none, (int)i, sizes[i]);
+	}
+	assert_int_equal(0, none.count);
+	assert_int_equal(3, top.count);
+	assert_int_equal(1, top.pid[0]);
+	assert_int_equal(2, top.pid[1]);
+	assert_int_equal(5, top.pid[2]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -91,6 +110,7 @@ int main(void)
 		cmocka_unit_test(test_growth_edge),
 		cmocka_unit_test(test_equals),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_top),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

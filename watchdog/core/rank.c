@@ -62,3 +62,19 @@ int rank_leaker(
 	*ret_reason = RANK_SIZE;
 	return (int)largest;
 }
+
+void rank_top_add(struct rank_top *top, int pid, uint64_t size)
+{
+	uint32_t at;
+
+	if (top->count < top->max)
+		top->count++;
+	else if (!top->max || top->size[top->max - 1] >= size)
+		return;
+	for (at = top->count - 1; at > 0 && top->size[at - 1] < size; at--) {
+		top->size[at] = top->size[at - 1];
+		top->pid[at] = top->pid[at - 1];
+	}
+	top->size[at] = size;
+	top->pid[at] = pid;
+}

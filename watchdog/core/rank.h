@@ -32,4 +32,14 @@ const char *rank_reason_name(enum rank_reason reason);
 int rank_leaker(
 	const struct rank_candidate *candidates, uint32_t count, enum rank_reason *ret_reason);
 
+/* The largest of those that were added, the largest first; of equals the earlier one. */
+#define RANK_TOP_MAX 8U
+struct rank_top {
+	uint32_t max; /* how many are kept, at most RANK_TOP_MAX; set by the caller */
+	uint32_t count;
+	int pid[RANK_TOP_MAX];
+	uint64_t size[RANK_TOP_MAX]; /* in any unit */
+};
+void rank_top_add(struct rank_top *top, int pid, uint64_t size);
+
 #endif

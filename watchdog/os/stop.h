@@ -31,7 +31,6 @@ struct stop_result {
  * not wait: a stop takes effect when the process returns to user mode. 0, CGROUP_GONE, -errno; *ret
  * in any case.
  */
-#define STOP_FIRST_MAX 8
 int stop_processes(const struct cgroup *cg, pid_t only, const pid_t *first, uint32_t first_count,
 	struct ledger *ledger, uint32_t target, struct stop_result *ret);
 
