@@ -352,6 +352,8 @@ static void do_state(struct target *t, const struct engine_action *action)
 	} else if (action->to == ENGINE_ARMED) {
 		act_note(t, INTERVENTION_ARM);
 		look_at_processes(t); /* the base line of growth */
+		if (t->candidate_count)
+			ending_watch(t, leaker_pid(t));
 	} else if (action->to == ENGINE_CAPTURING) {
 		struct sample s;
 

@@ -124,6 +124,8 @@ static void vanish(struct target *t)
 	watch_step(t, &event);
 	if (t->engine.state != ENGINE_GONE)
 		return; /* an undo is still due: the engine's timer goes on with it */
+	if (ending_unseen_kill(t))
+		tell_unseen_kill(t);
 	tell_gone(t);
 	target_close(t);
 	schedule_look(t, WATCH_FIND_NS);

@@ -152,7 +152,7 @@ static void take_over(struct target *t, const struct runtime_facts *facts, int *
 	m->facts = *facts;
 	m->facts.start_limit_bytes = t->engine.seen ? t->engine.last.limit_bytes : t->found_limit;
 	m->counters_fd = take_fd(counters_fd);
-	m->oom_kills = t->engine.last.oom_kills;
+	m->oom_kills = target_oom_kills(t);
 	if (t->watch->event)
 		(void)watch_death(t); /* without it its end goes unseen */
 	m->older = is_older(facts->pid);
@@ -166,6 +166,8 @@ void managed_search(struct target *t)
 
 	find_largest(t, &top);
 	t->managed.search_ns = t->watch->now_ns;
+	if (top.count)
+		ending_watch(t, top.pid[0]);
 	for (uint32_t i = 0; i < top.count; i++) {
 		_cleanup_close_ int counters_fd = -1;
 		struct runtime_facts facts;

@@ -128,11 +128,17 @@ bool target_find(struct target *t)
 	}
 	t->open = true;
 	t->found_limit = s.limit_bytes;
+	t->found_kills = s.oom_kills;
 	measure(t, &s);
 	managed_search(t);
 	policy_thresholds(&t->config->policy, s.limit_bytes, managed_look(t, sample_used(&s)),
 		&t->engine.thresholds);
 	return true;
+}
+
+uint64_t target_oom_kills(const struct target *t)
+{
+	return t->engine.seen ? t->engine.last.oom_kills : t->found_kills;
 }
 
 static void drop_notices(struct target *t)
@@ -147,6 +153,7 @@ void target_close(struct target *t)
 	drop_notices(t);
 	pressure_stop(t);
 	managed_close(t);
+	ending_forget(t);
 	wiring_leave(t);
 	if (t->open)
 		cgroup_close(&t->cgroup);

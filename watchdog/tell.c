@@ -216,6 +216,22 @@ static void tell_lost(const struct target *t)
 							 : "before a capture could begin");
 }
 
+void tell_unseen_kill(const struct target *t)
+{
+	bool captured = t->engine.captured && t->record.released_ns != 0;
+	struct event_message *m = begin(captured ? EVENT_KILLED : EVENT_LOST, t);
+
+	figures(m, &t->engine);
+	event_field_u64(m, EVENT_FIELD_PID, (uint64_t)t->ending.pid);
+	event_field_u64(m, EVENT_FIELD_OOM_KILLS, t->engine.last.oom_kills);
+	event_field_str(m, EVENT_FIELD_GUARANTEE, guarantee_name(t->guarantee.guarantee));
+	event_send(m,
+		"pid %d was ended by SIGKILL near its limit %s; its cgroup went before the "
+		"kernel's count of OOM kills could be read",
+		(int)t->ending.pid,
+		captured ? "after its capture was complete" : "before a capture could begin");
+}
+
 static void tell_limit(struct event_message *m, uint64_t old_bytes, uint64_t new_bytes)
 {
 	event_field_bytes(m, EVENT_FIELD_OLD_LIMIT_BYTES, old_bytes);

@@ -73,6 +73,14 @@ struct managed {
 	bool untold;	   /* runtime-found is due, once the thresholds follow it */
 };
 
+/* The end of a target's largest process (ending.c). */
+struct ending {
+	sd_event_source *death; /* NULL: none is watched */
+	pid_t pid;
+	bool killed;	    /* it has ended, by SIGKILL */
+	uint64_t oom_kills; /* in the target, when the watch began */
+};
+
 /* The tripwire's side of a target (wiring.c). */
 struct wiring {
 	bool added;	/* the tripwire knows its cgroup */
@@ -113,7 +121,9 @@ struct target {
 	struct incident_record record; /* of the running incident, or the last one */
 	char found_path[TARGET_PATH_MAX];
 	uint64_t found_limit; /* effective limit when it was found */
+	uint64_t found_kills; /* and OOM kills in it */
 	struct managed managed;
+	struct ending ending;
 	struct wiring wiring;
 
 	uint32_t pid_count; /* to be captured in this incident, in order */
@@ -216,6 +226,9 @@ int watch_run(struct watch *w);
 bool target_find(struct target *t);
 void target_close(struct target *t);
 
+/* The OOM kills in its cgroup as of the newest look, or as it was found. */
+uint64_t target_oom_kills(const struct target *t);
+
 /* Registers kernel notices for the present limit, where the version has them. */
 void target_register_notices(struct target *t);
 
@@ -238,6 +251,23 @@ uint64_t managed_look(struct target *t, uint64_t used_bytes);
 
 /* How long the next look may wait, of the after_ns that the engine allows. */
 uint64_t managed_look_after(const struct target *t, uint64_t after_ns);
+
+/* --- ending.c ------------------------------------------------------------------------------ */
+
+/*
+ * Looks at the target once more as soon as this process of it has ended, instead of the one that
+ * was watched until now. Without effect where it is gone already or no pidfd can be had.
+ */
+void ending_watch(struct target *t, pid_t pid);
+
+/*
+ * Whether that process was ended by SIGKILL, not by our own verdict, near the limit, and no look
+ * has found an OOM kill since: for a target whose cgroup is gone with the kernel's count.
+ */
+bool ending_unseen_kill(const struct target *t);
+
+/* Watches no process any more, and forgets how the last one ended. */
+void ending_forget(struct target *t);
 
 /* --- containers.c -------------------------------------------------------------------------- */
 
@@ -303,6 +333,10 @@ void tell_started(const struct watch *w);
 void tell_stopping(const struct watch *w);
 void tell_found(const struct target *t);
 void tell_gone(const struct target *t);
+
+/* Its process was killed, and the cgroup is gone with the count (ending_unseen_kill()). */
+void tell_unseen_kill(const struct target *t);
+
 /* tell_runtime.c. The text: runtime, heap limit and rule in one line, as check shows it. */
 void tell_runtime_text(const struct target *t, char *memory, size_t size);
 void tell_runtime_found(const struct target *t);

@@ -100,6 +100,51 @@ captures() {
 	watch_stop
 }
 
+# reader_start NAME [OPTION...]: as a sidecar has it, no notice of the kernel comes: the files of
+# cgroups may be read alone.
+reader_start() {
+	local inside=$BATS_TEST_TMPDIR/inside
+	local OOMSNAP_WATCH=$BATS_TEST_TMPDIR/reader
+	printf '#!/bin/sh\nmount -o remount,bind,ro %s && exec %s "$@"\n' \
+		"$(findmnt -nro TARGET -T "$(cg_path "$1")")" "$OOMSNAP" > "$inside"
+	printf '#!/bin/sh\nexec unshare -m %s "$@"\n' "$inside" > "$OOMSNAP_WATCH"
+	chmod +x "$OOMSNAP_WATCH" "$inside"
+	watch_start "$@" --set tripwire=off
+	[ "$(event_field guarantee GUARANTEE)" = best-effort ]
+}
+
+cg_vanishes() {
+	rmdir "$1" 2> /dev/null
+}
+
+@test "killed, and the cgroup removed at once as with a container: the kill is told all the same" {
+	cg_new app 64M
+	reader_start app --set verdict=oom
+	cg_spawn app "$LEAKER" --pattern touch --rate max
+	wait_until 20 cg_vanishes "$(cg_path app)"
+	wait_event target-gone
+	wait_event captured
+	[ "$(event_count killed)" -eq 1 ]
+	[[ $(event_line killed) == *OOM-killed* ]]
+	[ "$(event_count lost)" -eq 0 ]
+	watch_stop
+}
+
+@test "the cgroup went with the kernel's count before we could look: what is known is told" {
+	cg_new app 40M
+	reader_start app --set verdict=oom
+	cg_spawn app "$LEAKER" --pattern touch --rate 10
+	wait_event captured
+	kill -STOP "$WATCH_PID"
+	wait_until 20 cg_vanishes "$(cg_path app)"
+	kill -CONT "$WATCH_PID"
+	wait_event target-gone
+	[ "$(event_count killed)" -eq 1 ]
+	[[ $(event_line killed) == *"ended by SIGKILL near its limit"* ]]
+	[ "$(event_count lost)" -eq 0 ]
+	watch_stop
+}
+
 @test "each way of holding works alone, also where the lower limit is the parent's" {
 	local method
 	for method in freeze stop ptrace; do
