@@ -249,6 +249,14 @@ is_ready_or_gone() {
 	hard deleted "$D/file"
 }
 
+@test "shared memory that is mapped several times is in the core once" {
+	hard views
+	run "$OOMSNAP" dump "$PID" -o "$D/core.zst" --compress zstd
+	equal 0 "$status"
+	zstd -q -d "$D/core.zst" -o "$D/unpacked"
+	python3 -B "$TOP/tests/tool/hardcheck.py" "$D/unpacked" "$D/lines"
+}
+
 @test "mappings that another process makes and unmaps meanwhile" {
 	hard shifting
 }

@@ -5,8 +5,9 @@
  *   hard KIND [FILE]
  *
  * Prints lines "page ADDRESS BYTE" (a page full of that byte is in the core), "hole ADDRESS"
- * (zeros, or nothing), "none ADDRESS" (nothing), in hexadecimal, then "ready", and sleeps. With
- * every kind every second page of AREA_PAGES is filled, unless it says otherwise:
+ * (zeros, or nothing), "none ADDRESS" (nothing), "same ADDRESS ADDRESS" (both at one place of the
+ * core's file), in hexadecimal, then "ready", and sleeps. With every kind every second page of
+ * AREA_PAGES is filled, unless it says otherwise:
  *
  *   uffd      the other pages would wait for a userfaultfd that nobody serves
  *   guard     the other pages are guard pages (MADV_GUARD_INSTALL, Linux 6.13)
@@ -14,6 +15,8 @@
  *   device    the ring of a packet socket: memory of the kernel that is mapped into the process
  *   deleted   of FILE, mapped private and shared and removed; the private pages are changed
  *   shifting  another process shares the memory and maps and unmaps all the time
+ *   views     memory objects (memfd, closed since; System V; anonymous) that are mapped more than
+ *             once: whole, read-only, a part, in the other order; and private, with a page changed
  *
  * Exit status: 2 usage; 3 this kernel, or this process's rights, do not allow it.
  */
@@ -30,7 +33,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -167,6 +172,82 @@ static void shifting(void)
 	need(clone(shift, stack + 16 * PAGE, CLONE_VM | SIGCHLD, NULL) > 0);
 }
 
+/* Another view of pages [from, from + pages) of what `of` shows from its page 0 on. */
+static unsigned char *view(const unsigned char *of, int fd, size_t from, size_t pages, int prot)
+{
+	unsigned char *p = mmap(NULL, pages * PAGE, prot, MAP_SHARED, fd, (off_t)(from * PAGE));
+
+	need(p != MAP_FAILED);
+	for (size_t i = 0; i < pages; i++) {
+		printf("same %" PRIxPTR " %" PRIxPTR "\n", (uintptr_t)(p + i * PAGE),
+			(uintptr_t)(of + (from + i) * PAGE));
+		if ((from + i) % 2 == 0)
+			tell_page(p + i * PAGE, of[(from + i) * PAGE]);
+	}
+	return p;
+}
+
+static void same_area(const unsigned char *a, const unsigned char *b, int byte)
+{
+	for (size_t i = 0; i < AREA_PAGES; i++) {
+		printf("same %" PRIxPTR " %" PRIxPTR "\n", (uintptr_t)(a + i * PAGE),
+			(uintptr_t)(b + i * PAGE));
+		if (i % 2 == 0)
+			tell_page(b + i * PAGE, byte);
+	}
+}
+
+/*
+ * The inode of a System V segment is its id, those of other memory objects are counted, and all are
+ * of one device: asks for the id that is the memfd's inode. Not allowed everywhere.
+ */
+static void ask_for_same_inode(int fd)
+{
+	int next = open("/proc/sys/kernel/shm_next_id", O_WRONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (next >= 0 && fstat(fd, &st) == 0)
+		(void)dprintf(next, "%ju", (uintmax_t)st.st_ino);
+	if (next >= 0)
+		(void)close(next);
+}
+
+static void views(void)
+{
+	int fd = memfd_create("views", MFD_CLOEXEC);
+	unsigned char *area;
+	unsigned char *private;
+	unsigned char *again;
+	int id;
+
+	need(fd >= 0 && ftruncate(fd, (off_t)AREA) == 0);
+	ask_for_same_inode(fd);
+	id = shmget(IPC_PRIVATE, AREA, IPC_CREAT | 0600);
+	area = half_filled(MAP_SHARED, fd, 0x99);
+	(void)view(area, fd, 0, AREA_PAGES, PROT_READ);
+	(void)view(area, fd, AREA_PAGES / 2 - 1, AREA_PAGES / 4, PROT_READ | PROT_WRITE);
+	(void)view(area, fd, 0, AREA_PAGES / 8, PROT_READ);
+	private = map(AREA, MAP_PRIVATE, fd);
+	memset(private, 0xaa, PAGE);
+	tell_page(private, 0xaa);
+	for (size_t i = 2; i < AREA_PAGES; i += 2)
+		tell_page(private + i * PAGE, 0x99);
+	need(close(fd) == 0);
+
+	need(id >= 0);
+	area = shmat(id, NULL, 0);
+	again = shmat(id, NULL, SHM_RDONLY);
+	need(shmctl(id, IPC_RMID, NULL) == 0 && (intptr_t)area != -1 && (intptr_t)again != -1);
+	for (size_t i = 0; i < AREA_PAGES; i += 2)
+		memset(area + i * PAGE, 0xbb, PAGE);
+	same_area(area, again, 0xbb);
+
+	area = half_filled(MAP_SHARED | MAP_ANONYMOUS, -1, 0xcc);
+	again = mremap(area, 0, AREA, MREMAP_MAYMOVE); /* an old size of 0: a second view */
+	need(again != MAP_FAILED);
+	same_area(area, again, 0xcc);
+}
+
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "";
@@ -183,6 +264,8 @@ int main(int argc, char **argv)
 		deleted(argv[2]);
 	else if (strcmp(kind, "shifting") == 0)
 		shifting();
+	else if (strcmp(kind, "views") == 0)
+		views();
 	else
 		return 2;
 	puts("ready");

@@ -13,16 +13,25 @@ from elfcore import Core
 PAGE = 4096
 
 
-def content(core, address):
-    """The page at an address, or None where the core has none."""
+def place(core, address):
+    """Where the page at an address lies in the file, or None where the core has none."""
     for load in core.loads:
         at = address - load.vaddr
         if 0 <= at < load.memsz:
-            return core.at(load.offset + at, PAGE) if at + PAGE <= load.filesz else None
+            return load.offset + at if at + PAGE <= load.filesz else None
     return None
 
 
+def content(core, address):
+    """The page at an address, or None."""
+    at = place(core, address)
+    return None if at is None else core.at(at, PAGE)
+
+
 def is_so(core, words):
+    if words[0] == "same":
+        at = place(core, int(words[1], 16))
+        return at is not None and at == place(core, int(words[2], 16))
     page = content(core, int(words[1], 16))
     if words[0] == "page":
         return page == bytes([int(words[2], 16)]) * PAGE

@@ -103,6 +103,24 @@ static void test_shared(void **state)
 	assert_int_equal(20 * PAGE, order_plan(apart, 5, regions, false, order, first));
 }
 
+/* Two objects of one device and inode, one of which is a System V segment. */
+static void test_same_inode(void **state)
+{
+	struct region regions[4] = {
+		VIEW(0, 4, 9, 0), VIEW(1, 4, 9, 0), VIEW(2, 4, 9, 0), VIEW(3, 4, 9, 0)};
+	struct segment s[4] = {SEGMENT(0, 4, REGION_SHARED), SEGMENT(1, 4, REGION_SHARED),
+		SEGMENT(2, 4, REGION_SHARED), SEGMENT(3, 4, REGION_SHARED)};
+	uint32_t first[ORDER_RANKS + 1];
+	uint32_t order[4];
+
+	(void)state;
+	regions[0].flags = regions[2].flags = REGION_SYSV;
+	assert_int_equal(8 * PAGE, order_plan(s, 4, regions, true, order, first));
+	assert_int_equal(s[0].offset, s[2].offset);
+	assert_int_equal(s[1].offset, s[3].offset);
+	assert_int_not_equal(s[0].offset, s[1].offset);
+}
+
 /* --- the queue ----------------------------------------------------------------------------- */
 
 /* A plan of these segments and regions, in memory of its own. */
@@ -315,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_ranks),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_same_inode),
 		cmocka_unit_test(test_queue),
 		cmocka_unit_test(test_queue_tight),
 		cmocka_unit_test(test_queue_packed),

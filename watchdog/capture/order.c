@@ -10,6 +10,10 @@
  * over follows it. Every PT_LOAD has its own header and all of them show the same bytes, once in
  * the file and once copied.
  *
+ * An object is known by device and inode. All memory without a path is of one device, where a
+ * System V segment has its id for an inode (ipc/shm.c) and the others have counted ones
+ * (get_next_ino()): the two can be equal, so a segment is never taken for one of the others.
+ *
  * Program headers stay sorted by address, as readers want them; nobody demands that of p_offset.
  * But libdwfl of elfutils takes a segment that follows another without a gap in memory and does not
  * lie behind it in the file for the rest of it, and then reads neither. So segments without room
@@ -42,9 +46,15 @@ static int compare_u64(uint64_t a, uint64_t b)
 	return a < b ? -1 : a > b;
 }
 
+static unsigned int sysv(const struct region *r)
+{
+	return r->flags & REGION_SYSV;
+}
+
 static bool same_object(const struct region *a, const struct region *b)
 {
-	return a->inode == b->inode && a->minor == b->minor && a->major == b->major;
+	return a->inode == b->inode && a->minor == b->minor && a->major == b->major &&
+		sysv(a) == sysv(b);
 }
 
 static bool is_before(
@@ -56,6 +66,7 @@ static bool is_before(
 
 	order = order ? order : compare_u64(ra->minor, rb->minor);
 	order = order ? order : compare_u64(ra->inode, rb->inode);
+	order = order ? order : compare_u64(sysv(ra), sysv(rb));
 	order = order
 		? order
 		: compare_u64(object_offset(&segments[a], ra), object_offset(&segments[b], rb));

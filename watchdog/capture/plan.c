@@ -554,6 +554,8 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 		.prot = (uint8_t)e->prot,
 		.class = (uint8_t)choice.class,
 		.source = (uint8_t)choice.source};
+	if (region_is_sysv(e))
+		region->flags |= REGION_SYSV;
 	if (region_has_file(e) && region->name) {
 		region->flags |= REGION_HAS_FILE;
 		plan->file_count++;

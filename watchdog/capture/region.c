@@ -57,6 +57,11 @@ static bool is_object(const struct maps_entry *e)
 		has_prefix(e, "[anon_shmem:");
 }
 
+bool region_is_sysv(const struct maps_entry *e)
+{
+	return e->deleted && has_prefix(e, "/SYSV");
+}
+
 /*
  * Where io_setup(2) lets a program see which of its operations have ended: shared memory of a file
  * that nobody can open, whose pages all exist from the beginning.

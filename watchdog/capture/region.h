@@ -51,6 +51,8 @@ enum region_flag {
 	REGION_SWAPPED = 1 << 1,  /* has swapped pages: a second round is needed */
 	REGION_HAS_FILE = 1 << 2, /* belongs into NT_FILE */
 	REGION_UNSEEN = 1 << 3,	  /* could not be read at all */
+	REGION_SYSV = 1 << 4,	  /* System V shared memory: its inode is its id, and may be that of
+				     another object of the same device */
 };
 
 /* What is known of a mapping besides its line in maps. */
@@ -73,6 +75,9 @@ bool region_wants_anon(const struct maps_entry *entry);
 
 /* Whether a mapping appears in the core's program headers at all ([vsyscall] does not). */
 bool region_listed(const struct maps_entry *entry);
+
+/* Whether it shows a System V segment, for REGION_SYSV. */
+bool region_is_sysv(const struct maps_entry *entry);
 
 /* Whether it is a mapping of a file, for NT_FILE. */
 bool region_has_file(const struct maps_entry *entry);

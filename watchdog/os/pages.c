@@ -454,5 +454,8 @@ int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const c
 		if (fd >= 0 && reopen_plain(fd, identity, ret_fd) == 0)
 			return 0;
 	}
+	/* A System V segment has no descriptor, and what has its inode is something else. */
+	if (path && strncmp(path, "/SYSV", strlen("/SYSV")) == 0)
+		return -ENOENT;
 	return open_by_descriptor(p, identity, ret_fd);
 }
