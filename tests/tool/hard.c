@@ -13,7 +13,8 @@
  *   guard     the other pages are guard pages (MADV_GUARD_INSTALL, Linux 6.13)
  *   hugetlb   two huge pages, of which the first one is filled
  *   device    the ring of a packet socket: memory of the kernel that is mapped into the process
- *   deleted   of FILE, mapped private and shared and removed; the private pages are changed
+ *   deleted   of FILE, mapped private and shared and removed; the private pages are changed; and
+ *             as code and its constants would be, unchanged
  *   shifting  another process shares the memory and maps and unmaps all the time
  *   views     memory objects (memfd, closed since; System V; anonymous) that are mapped more than
  *             once: whole, read-only, a part, in the other order; and private, with a page changed
@@ -146,6 +147,12 @@ static void deleted(const char *path)
 	private = half_filled(MAP_PRIVATE, fd, 0x77);
 	for (size_t i = 1; i < AREA_PAGES; i += 2)
 		tell_page(private + i * PAGE, 0x55);
+	for (int prot = PROT_READ; prot <= (PROT_READ | PROT_EXEC); prot += PROT_EXEC) {
+		private = mmap(NULL, AREA - PAGE, prot, MAP_PRIVATE, fd, (off_t)PAGE);
+		need(private != MAP_FAILED);
+		for (size_t i = 1; i < AREA_PAGES; i++)
+			tell_page(private + (i - 1) * PAGE, i % 2 ? 0x55 : 0x66);
+	}
 	need(unlink(path) == 0 && close(fd) == 0);
 }
 

@@ -103,6 +103,21 @@ static void test_shared(void **state)
 	assert_int_equal(20 * PAGE, order_plan(apart, 5, regions, false, order, first));
 }
 
+/* Clean pages of one file, mapped in two ways: always at one place. */
+static void test_file(void **state)
+{
+	struct region regions[3] = {VIEW(0, 8, 9, 0), VIEW(1, 2, 9, 3), VIEW(2, 2, 8, 3)};
+	struct segment s[3] = {
+		SEGMENT(0, 8, REGION_FILE), SEGMENT(1, 2, REGION_FILE), SEGMENT(2, 2, REGION_FILE)};
+	uint32_t first[ORDER_RANKS + 1];
+	uint32_t order[3];
+
+	(void)state;
+	assert_int_equal(10 * PAGE, order_plan(s, 3, regions, false, order, first));
+	assert_int_equal(s[0].offset + 3 * PAGE, s[1].offset);
+	assert_int_equal(0, s[2].offset);
+}
+
 /* Two objects of one device and inode, one of which is a System V segment. */
 static void test_same_inode(void **state)
 {
@@ -334,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_same_inode),
+		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_queue),
 		cmocka_unit_test(test_queue_tight),
 		cmocka_unit_test(test_queue_packed),

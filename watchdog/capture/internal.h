@@ -7,8 +7,9 @@
  *     place.c     where it goes: directory or output path, safe creation, removal
  *     bundle.c    the files beside the core, finish, discard
  *     plan.c      what of the target goes into the core: threads, mappings, segments; region.c
- *                 which, order.c and layout.c where, head.c and notes.c what stands in front,
- *                 flags.c what not, look.c what the page tables say; budget.c page cache
+ *                 which, reader.c which more for a runtime's reader, order.c and layout.c
+ *                 where, head.c and notes.c what stands in front, flags.c what not, look.c what
+ *                 the page tables say; budget.c page cache
  *     writer.c    copy workers; queue.c what is next, copy.c one stretch of memory, sink.c the
  * file; pack.c and frame.c compressed ones
  *

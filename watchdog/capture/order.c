@@ -14,6 +14,10 @@
  * System V segment has its id for an inode (ipc/shm.c) and the others have counted ones
  * (get_next_ino()): the two can be equal, so a segment is never taken for one of the others.
  *
+ * So are clean pages of files: a .NET program that is a single file has its assemblies mapped as
+ * they lie in the file and as they run. All of REGION_FILE is clean; a mapping with a changed page
+ * is of another class.
+ *
  * Program headers stay sorted by address, as readers want them; nobody demands that of p_offset.
  * But libdwfl of elfutils takes a segment that follows another without a gap in memory and does not
  * lie behind it in the file for the rest of it, and then reads neither. So segments without room
@@ -141,7 +145,7 @@ uint64_t order_plan(struct segment *segments, uint32_t count, const struct regio
 		for (uint32_t i = 0; i < count; i++)
 			if (segments[i].rank == rank && segments[i].file_bytes)
 				order[n++] = i;
-		if (rank != REGION_SHARED || !share) {
+		if (rank != REGION_FILE && (rank != REGION_SHARED || !share)) {
 			at = place_one_by_one(segments, order + first[rank], n - first[rank], at);
 			continue;
 		}

@@ -24,8 +24,9 @@ enum order_rank order_rank_of(const struct region *region, bool swapped);
 
 /*
  * Sorts the indices of the segments that have room in the file into order[], those of rank r from
- * first[r] to first[r + 1], and gives each its offset behind the beginning of the data. With share,
- * segments that show the same stretch of one memory object get the same place. Returns the length
+ * first[r] to first[r + 1], and gives each its offset behind the beginning of the data. Segments
+ * that show the same stretch of a file get the same place, and with share those of one memory
+ * object, too. Returns the length
  * of the data, or UINT64_MAX where that does not fit into 64 bits.
  */
 uint64_t order_plan(struct segment *segments, uint32_t count, const struct region *regions,

@@ -28,6 +28,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "capture/plan.h"
+#include "capture/reader.h"
 #include "os/lines.h"
 #include "os/proc.h"
 
@@ -145,7 +146,7 @@ int plan_open(struct capture_plan *plan, const struct capture_request *request)
 	plan->auxv_len = 0;
 	plan->kind = request->kind;
 	plan->packed = request->compress != COMPRESS_NONE;
-	plan->objects_open = plan->objects_tried = false;
+	plan->objects_open = plan->objects_tried = plan->dotnet = false;
 	memset(plan->order_first, 0, sizeof(plan->order_first));
 	memset(plan->regset_len, 0, sizeof(plan->regset_len));
 	memset(&plan->layout, 0, sizeof(plan->layout));
@@ -554,8 +555,11 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 		.prot = (uint8_t)e->prot,
 		.class = (uint8_t)choice.class,
 		.source = (uint8_t)choice.source};
+	plan->dotnet |= reader_is_dotnet(e);
 	if (region_is_sysv(e))
 		region->flags |= REGION_SYSV;
+	if (reader_wants(e))
+		region->flags |= REGION_READER;
 	if (region_has_file(e) && region->name) {
 		region->flags |= REGION_HAS_FILE;
 		plan->file_count++;
@@ -566,6 +570,44 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 		r = add_choice(plan, region, &choice, facts.has_sp);
 	plan->region_count++;
 	return r;
+}
+
+/* --- for the reader ------------------------------------------------------------------------ */
+
+/* The mapping that the program's own headers are in, or NULL where nothing tells. */
+static const struct region *program_region(const struct capture_plan *plan)
+{
+	uint64_t pair[2];
+
+	for (size_t at = 0; at + sizeof(pair) <= plan->auxv_len; at += sizeof(pair)) {
+		memcpy(pair, plan->auxv + at, sizeof(pair));
+		if (pair[0] != AT_PHDR)
+			continue;
+		for (uint32_t i = 0; i < plan->region_count; i++)
+			if (plan->regions[i].start <= pair[1] && pair[1] < plan->regions[i].end)
+				return plan->regions[i].flags & REGION_HAS_FILE ? &plan->regions[i]
+										: NULL;
+	}
+	return NULL;
+}
+
+/* Gives room to what was left out before it was known which runtime this is. */
+static void add_for_reader(struct capture_plan *plan)
+{
+	const struct region *program = program_region(plan);
+
+	for (uint32_t i = 0; i < plan->segment_count; i++) {
+		struct segment *s = &plan->segments[i];
+		struct region *r = &plan->regions[s->region];
+
+		if (s->file_bytes == s->mem_bytes || !reader_takes(r, program))
+			continue;
+		if (r->source == REGION_NOTHING)
+			r->class = REGION_FILE;
+		r->source = REGION_OVERLAY;
+		s->file_bytes = s->mem_bytes;
+		s->rank = REGION_FILE;
+	}
 }
 
 int plan_mappings(struct capture_plan *plan, enum capture_kind kind)
@@ -592,5 +634,7 @@ int plan_mappings(struct capture_plan *plan, enum capture_kind kind)
 	}
 	if (lines.error)
 		return lines.error == -ESRCH ? CAPTURE_GONE : lines.error;
+	if (plan->dotnet && kind != CAPTURE_MINI)
+		add_for_reader(plan);
 	return plan->region_count ? 0 : CAPTURE_GONE;
 }

@@ -69,6 +69,7 @@ struct capture_plan {
 	bool packed;	   /* the core is compressed */
 	bool objects_open; /* memory objects can be read by themselves */
 	bool objects_tried;
+	bool dotnet;  /* .NET runs in the process */
 	uint8_t rank; /* of the region that is being added */
 	uint32_t order_first[ORDER_RANKS + 1];
 	uint32_t stack_pointer_count;

@@ -6,10 +6,11 @@
  * of managed runtimes were seen to need: private mappings that are writable or were written to,
  * with the bytes of the file where the program has touched nothing; anonymous memory; shared memory
  * without a file of its own, and tmpfs files in /dev/shm; the first page of every clean file
- * mapping (ELF headers, build ids); .NET assemblies and libcoreclr's read-only part. Heap leaves
- * out /dev/shm. Mini is what a backtrace with its variables needs: the used part of the stacks,
- * data of program and libraries, small anonymous mappings (thread-local storage and the loader's
- * lists live there), the beginning of the heap.
+ * mapping (ELF headers, build ids); the code and constants of a file that has been deleted, which
+ * nobody finds anywhere else. What else a runtime's debugger needs of files is chosen once all
+ * mappings are known (reader.c). Heap leaves out /dev/shm. Mini is what a backtrace with its
+ * variables needs: the used part of the stacks, data of program and libraries, small anonymous
+ * mappings (thread-local storage and the loader's lists live there), the beginning of the heap.
  *
  * A mapping is judged by its line in maps. Names are the target's choice, so a name may put more
  * into its own core or less, and nothing else.
@@ -28,7 +29,8 @@
 #define MINI_STACK_BYTES (8ULL << 20) /* glibc's default: reaches the TLS block at its top */
 #define SMALL_ANON_BYTES \
 	(256ULL << 10) /* the loader's lists, thread-local storage: mini takes such whole */
-#define MINI_HEAP_BYTES (1ULL << 20) /* of [heap]: what was allocated at start */
+#define DELETED_MAX_BYTES (256ULL << 20) /* a program's code (Node's is 50 MiB), not its data */
+#define MINI_HEAP_BYTES (1ULL << 20)	 /* of [heap]: what was allocated at start */
 
 static bool is_name(const struct maps_entry *e, const char *name)
 {
@@ -40,13 +42,6 @@ static bool has_prefix(const struct maps_entry *e, const char *prefix)
 	size_t n = strlen(prefix);
 
 	return e->name_len >= n && memcmp(e->name, prefix, n) == 0;
-}
-
-static bool has_suffix(const struct maps_entry *e, const char *suffix)
-{
-	size_t n = strlen(suffix);
-
-	return e->name_len >= n && memcmp(e->name + e->name_len - n, suffix, n) == 0;
 }
 
 /* Memory that has no file system behind it but the kernel's internal tmpfs. */
@@ -100,13 +95,6 @@ bool region_wants_anon(const struct maps_entry *e)
 	return e->inode && !(e->prot & (MAPS_WRITE | MAPS_SHARED)) && !is_device(e);
 }
 
-/* Parts of a managed runtime that its debugger reads from the core, never from disk. */
-static bool is_managed(const struct maps_entry *e)
-{
-	return !(e->prot & MAPS_EXEC) &&
-		(has_suffix(e, ".dll") || (has_suffix(e, "/libcoreclr.so") && !e->offset_bytes));
-}
-
 static struct region_choice whole(
 	const struct maps_entry *e, enum region_class class, enum region_source source)
 {
@@ -120,14 +108,15 @@ static struct region_choice nothing(const struct maps_entry *e)
 		.class = REGION_FILE, .source = REGION_NOTHING, .from = e->start, .to = e->start};
 }
 
-static struct region_choice choose_file(const struct region_facts *f, uint64_t page_bytes)
+static struct region_choice choose_file(
+	const struct region_facts *f, bool deleted_too, uint64_t page_bytes)
 {
 	const struct maps_entry *e = f->entry;
 	struct region_choice c;
 
 	if (e->prot & MAPS_WRITE || f->has_anon)
 		return whole(e, f->has_sp ? REGION_STACK : REGION_RUNTIME, REGION_OVERLAY);
-	if (is_managed(e))
+	if (e->deleted && deleted_too && e->end - e->start <= DELETED_MAX_BYTES)
 		return whole(e, REGION_FILE, REGION_OVERLAY);
 	if (e->offset_bytes)
 		return nothing(e);
@@ -151,23 +140,21 @@ static struct region_choice choose_anon(const struct region_facts *f)
 }
 
 static struct region_choice choose_full(
-	const struct region_facts *f, bool named_objects, uint64_t page_bytes)
+	const struct region_facts *f, enum capture_kind kind, uint64_t page_bytes)
 {
 	const struct maps_entry *e = f->entry;
 
 	if (is_special(e) || is_device(e))
 		return nothing(e);
-	/* .NET maps assemblies that hold no machine code so; without them types have no names. */
-	if (e->prot & MAPS_SHARED && !(e->prot & MAPS_WRITE) && e->inode && is_managed(e))
-		return whole(e, REGION_FILE, REGION_OVERLAY);
 	if (is_ring(e))
 		return whole(e, REGION_RUNTIME, REGION_PAGES);
 	if (e->prot & MAPS_SHARED) {
-		if (!is_object(e) || (!named_objects && has_prefix(e, "/dev/shm/") && !e->deleted))
+		if (!is_object(e) ||
+			(kind != CAPTURE_FULL && has_prefix(e, "/dev/shm/") && !e->deleted))
 			return nothing(e);
 		return whole(e, f->has_sp ? REGION_STACK : REGION_SHARED, REGION_OBJECT);
 	}
-	return e->inode ? choose_file(f, page_bytes) : choose_anon(f);
+	return e->inode ? choose_file(f, kind != CAPTURE_MINI, page_bytes) : choose_anon(f);
 }
 
 static void shrink_to_mini(const struct region_facts *f, struct region_choice *c)
@@ -198,7 +185,7 @@ static void shrink_to_mini(const struct region_facts *f, struct region_choice *c
 void region_choose(const struct region_facts *facts, enum capture_kind kind, uint64_t page_bytes,
 	struct region_choice *ret)
 {
-	*ret = choose_full(facts, /* named_objects= */ kind == CAPTURE_FULL, page_bytes);
+	*ret = choose_full(facts, kind, page_bytes);
 	if (kind == CAPTURE_MINI)
 		shrink_to_mini(facts, ret);
 }

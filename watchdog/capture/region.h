@@ -53,6 +53,7 @@ enum region_flag {
 	REGION_UNSEEN = 1 << 3,	  /* could not be read at all */
 	REGION_SYSV = 1 << 4,	  /* System V shared memory: its inode is its id, and may be that of
 				     another object of the same device */
+	REGION_READER = 1 << 5,	  /* of a file that .NET's debugger reads from the core: reader.c */
 };
 
 /* What is known of a mapping besides its line in maps. */
