@@ -206,7 +206,8 @@ test-host: deps-test
 # The managed runtimes at three limits, with their native leaks: minutes, not for CI.
 test-runtimes: deps-test
 	@$(MAKE) -s all test-programs
-	@RUNTIMES=all BATS_TEST_TIMEOUT=1200 BUILD=$(BUILD) bats --timing tests/interop/services.bats
+	@RUNTIMES=all BATS_TEST_TIMEOUT=1200 BUILD=$(BUILD) bats --timing tests/interop/services.bats \
+		tests/slow
 
 # The managed runtimes under the brake, in a machine with cgroup v2: minutes, not for CI.
 test-brake: deps-test

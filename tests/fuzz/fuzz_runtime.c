@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (uint32_t n = 0; runtime_argument(text, size, ".dll", n, &found, &len); n++)
 		demand(found >= text && found + len <= text + size, "an argument outside");
 	demand(runtime_of_mapping(text, size) < RUNTIME_KIND_COUNT, "an unknown runtime");
-	(void)runtime_is_go(text, size);
+	(void)runtime_of_sections(text, size);
 	if (runtime_elf_section(data, size, &offset))
 		demand(offset <= INT64_MAX, "an offset that no file has");
 	if (runtime_elf_names(data, size, &offset, &bytes))

@@ -153,18 +153,24 @@ static void test_arguments(void **state)
 	assert_false(runtime_argument(line, 0, "", 0, &found, &len));
 }
 
-static void test_go(void **state)
+static void test_sections(void **state)
 {
 	static const char go[] = "\0.text\0.go.buildinfo\0.gopclntab";
 	static const char other[] = "\0.text\0.data";
+	static const char file[] = "\0.data\0_tlgEventPtrs_DotNETRuntime\0.bss";
+	static const char ahead[] = "\0.text\0__managedcode\0.data";
+	static const char longer[] = "\0.text\0x__managedcode\0__managedcode2";
 	unsigned char header[64] = {0x7f, 'E', 'L', 'F', 2, 1};
 	uint64_t offset;
 	uint64_t bytes;
 
 	(void)state;
-	assert_true(runtime_is_go(go, sizeof(go)));
-	assert_false(runtime_is_go(other, sizeof(other)));
-	assert_false(runtime_is_go(go, 10));
+	assert_int_equal(RUNTIME_GO, runtime_of_sections(go, sizeof(go)));
+	assert_int_equal(RUNTIME_NONE, runtime_of_sections(other, sizeof(other)));
+	assert_int_equal(RUNTIME_NONE, runtime_of_sections(go, 10));
+	assert_int_equal(RUNTIME_DOTNET, runtime_of_sections(file, sizeof(file)));
+	assert_int_equal(RUNTIME_DOTNET, runtime_of_sections(ahead, sizeof(ahead)));
+	assert_int_equal(RUNTIME_NONE, runtime_of_sections(longer, sizeof(longer)));
 	assert_false(runtime_elf_section(header, sizeof(header), &offset)); /* no sections */
 	header[40] = 0x80;						    /* e_shoff */
 	header[58] = 64;
@@ -376,7 +382,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_go),
+		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_committed),
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_collecting),

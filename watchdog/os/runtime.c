@@ -2,12 +2,13 @@
 /*
  * From a process to the facts about its runtime.
  *
- * The mappings tell which runtime it is (a library or a program of a known name); a program that
- * has none of them is Go's if its file has Go's section. Then its environment and its command line
- * are read, for .NET the .runtimeconfig.json beside the application, for a JVM the file of counters
- * that it has mapped. Files are opened by the path that the process itself sees, inside its root
- * (inroot_open()) and only where no other program serves the file system, and counters only if they
- * are the very file that is mapped.
+ * The mappings tell which runtime it is (a library or a program of a known name); where there are
+ * none of them, the sections of the program's own file do (Go; .NET as a single file or compiled
+ * ahead of time). Then its environment and its command line are read, for .NET the
+ * .runtimeconfig.json beside the application, for a JVM the file of counters that it has mapped.
+ * Files are opened by the path that the process itself sees, inside its root (inroot_open()) and
+ * only where no other program serves the file system, and counters only if they are the very file
+ * that is mapped.
  *
  * Everything read here is the target's own word; see parse/runtime.c for what that can do.
  *
@@ -91,7 +92,7 @@ static int read_mappings(int dir, struct runtime_scratch *scratch, struct counte
 	return lines.error;
 }
 
-static bool program_is_go(int dir, struct runtime_scratch *scratch)
+static enum runtime_kind runtime_of_program(int dir, struct runtime_scratch *scratch)
 {
 	_cleanup_close_ int fd = -1;
 	unsigned char header[64];
@@ -100,15 +101,15 @@ static bool program_is_go(int dir, struct runtime_scratch *scratch)
 	ssize_t n;
 
 	if (inroot_open_program(dir, &fd) != 0)
-		return false;
+		return RUNTIME_NONE;
 	n = pread(fd, header, sizeof(header), 0);
 	if (n < 0 || !runtime_elf_section(header, (size_t)n, &offset))
-		return false;
+		return RUNTIME_NONE;
 	n = pread(fd, header, sizeof(header), (off_t)offset);
 	if (n < 0 || !runtime_elf_names(header, (size_t)n, &offset, &bytes))
-		return false;
+		return RUNTIME_NONE;
 	n = pread(fd, scratch->text, (size_t)min_u64(bytes, NAMES_BYTES), (off_t)offset);
-	return n > 0 && runtime_is_go(scratch->text, (size_t)n);
+	return n > 0 ? runtime_of_sections(scratch->text, (size_t)n) : RUNTIME_NONE;
 }
 
 /* --- .NET's settings ----------------------------------------------------------------------- */
@@ -222,8 +223,8 @@ int runtime_identify(
 		r = read_mappings(dir, scratch, &counters, &facts.kind);
 	if (r != 0)
 		return r;
-	if (facts.kind == RUNTIME_NONE && program_is_go(dir, scratch))
-		facts.kind = RUNTIME_GO;
+	if (facts.kind == RUNTIME_NONE)
+		facts.kind = runtime_of_program(dir, scratch);
 	facts.machine_bytes = machine_bytes();
 	if (facts.kind != RUNTIME_NONE)
 		take_texts(dir, scratch, &facts);

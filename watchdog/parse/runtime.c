@@ -75,11 +75,30 @@ enum runtime_kind runtime_of_mapping(const char *name, size_t len)
 	return RUNTIME_NONE;
 }
 
-bool runtime_is_go(const char *names, size_t len)
+enum runtime_kind runtime_of_sections(const char *names, size_t len)
 {
-	static const char section[] = "\0.go.buildinfo";
+	static const struct {
+		const char *name;
+		enum runtime_kind kind;
+	} sections[] = {
+		{".go.buildinfo", RUNTIME_GO},
+		{"_tlgEventPtrs_DotNETRuntime", RUNTIME_DOTNET}, /* of libcoreclr, linked in */
+		{"__managedcode", RUNTIME_DOTNET},		 /* compiled ahead of time */
+	};
+	const char *end = names + len;
 
-	return memmem(names, len, section, sizeof(section)) != NULL;
+	/* Each name ends with a 0, and the first is the empty one. */
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+		size_t n = strlen(sections[i].name) + 1;
+		const char *at = names;
+
+		while ((at = memmem(at, (size_t)(end - at), sections[i].name, n)) != NULL) {
+			if (at > names && at[-1] == '\0')
+				return sections[i].kind;
+			at++;
+		}
+	}
+	return RUNTIME_NONE;
 }
 
 bool runtime_elf_section(const void *header, size_t len, uint64_t *ret_offset)

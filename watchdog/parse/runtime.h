@@ -14,12 +14,16 @@
 
 /*
  * The runtime whose library, or whose program, is mapped under this name (a whole path);
- * RUNTIME_NONE for any other name. A Go program has no such name: runtime_is_go().
+ * RUNTIME_NONE for any other name. Programs that have their runtime in their own file have no
+ * such name: runtime_of_sections().
  */
 enum runtime_kind runtime_of_mapping(const char *name, size_t len);
 
-/* Whether the names of an ELF file's sections (.shstrtab) are those of a Go program. */
-bool runtime_is_go(const char *names, size_t len);
+/*
+ * The runtime that is a part of a program, by the names of its ELF sections (.shstrtab): Go's, or
+ * .NET's, as a single file or compiled ahead of time; RUNTIME_NONE for any other.
+ */
+enum runtime_kind runtime_of_sections(const char *names, size_t len);
 
 /*
  * Where the section names of an ELF64 file of this machine lie, in two steps: from its header

@@ -17,7 +17,8 @@ if (args.Length < 2)
 
 using DataTarget target = DataTarget.LoadDump(args[0]);
 ClrInfo info = target.ClrVersions.Single();
-string dac = Path.Combine(Path.GetDirectoryName(info.ModuleInfo.FileName)!, "libmscordaccore.so");
+string dac = Environment.GetEnvironmentVariable("DAC") ?? // for a single file, which has none beside it
+    Path.Combine(Path.GetDirectoryName(info.ModuleInfo.FileName)!, "libmscordaccore.so");
 using ClrRuntime runtime = File.Exists(dac) ? info.CreateRuntime(dac, true) : info.CreateRuntime();
 ClrHeap heap = runtime.Heap;
 long objects = 0;
