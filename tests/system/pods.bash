@@ -30,11 +30,18 @@ pods_image() {
 	fi
 	# A machine has no compiler: tests/vm/run packs what was built.
 	[ "$OOMSNAP_LANE" != host ] || make -s -C "$TOP" static > /dev/null
-	"$TOP/deploy/image/assemble" "$BUILD" "$POD_DIR/root" 3>&-
+	image_with "$POD_IMAGE"
+}
+
+# image_with NAME [PROGRAM...]: our image, with programs of this machine in it.
+image_with() {
+	local name=$1
+	shift
+	"$TOP/deploy/image/assemble" "$BUILD" "$POD_DIR/root" "$@" 3>&-
 	podman build -q --target frame -t "$POD_IMAGE-frame" -f "$TOP/Containerfile" "$POD_DIR/root" \
 		3>&- > /dev/null
 	printf 'FROM %s\nCOPY / /\n' "$POD_IMAGE-frame" > "$POD_DIR/Containerfile"
-	podman build -q -t "$POD_IMAGE" -f "$POD_DIR/Containerfile" "$POD_DIR/root" 3>&- > /dev/null
+	podman build -q -t "$name" -f "$POD_DIR/Containerfile" "$POD_DIR/root" 3>&- > /dev/null
 }
 
 # The manifests on stdin, with the image and the names of this run.
@@ -104,7 +111,7 @@ wait_captures() {
 }
 
 pods_image_remove() {
-	podman rmi -f "$POD_IMAGE" "$POD_IMAGE-frame" > /dev/null 2>&1 || true
+	podman rmi -f "$POD_IMAGE" "$POD_IMAGE-frame" "$POD_IMAGE-with" > /dev/null 2>&1 || true
 }
 
 # Removes the containers of this run. Where one was still being used podman has forgotten it and its

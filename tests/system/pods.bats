@@ -22,10 +22,11 @@ setup() {
 	# podman's conmon leaves an empty file "oom" in the directory in which podman was called, when the
 	# kernel killed in its container.
 	cd "$POD_DIR" || return
-	DISK=
+	DISK='' LISTENER=''
 }
 
 teardown() {
+	[ -z "$LISTENER" ] || kill "$LISTENER" 2> /dev/null || true
 	pods_teardown
 	[ -z "$DISK" ] || umount -l "$DISK.mnt" 2> /dev/null || true
 	rm -rf "${DISK:-/nonexistent}" "${DISK:-/nonexistent}.mnt" "$POD_DIR/page" "$POD_DIR/$POD.yaml"
@@ -164,35 +165,61 @@ restarted() {
 	podman exec "$POD-debug" oomsnap status | grep -q kernel-stop
 }
 
-@test "captures are shipped out by the on_capture of the README" {
-	local port sink
-	mkdir -p "$POD_DIR/page/out" "$POD_DIR/page/etc"
-	/usr/bin/python3 -c 'import shutil, socket, sys
-with socket.create_server(("127.0.0.1", 0)) as server:
-    with open(sys.argv[1] + "/port", "w") as file:
-        print(server.getsockname()[1], file=file)
-    with server.accept()[0] as peer, open(sys.argv[1] + "/sunk", "wb") as file:
-        shutil.copyfileobj(peer.makefile("rb"), file)' \
-		"$POD_DIR/page" < /dev/null > /dev/null 2> "$POD_DIR/page/sink" 3>&- &
-	sink=$!
-	wait_until 20 test -s "$POD_DIR/page/port"
-	port=$(cat "$POD_DIR/page/port")
-	{
-		sed -n '/^```ini$/,/^```$/{/^```/!p}' "$TOP/deploy/README.md" | sed "s/collector 9000/127.0.0.1 $port/"
-		printf 'directory = /dumps\ntrip = 50M\n[target pod]\nsiblings = on\n'
-	} > "$POD_DIR/page/etc/oomsnap.ini"
+# readme_ini N: the Nth block of settings in deploy/README.md.
+readme_ini() {
+	awk -v wanted="$1" '/^```ini$/ { n++; on = n == wanted; next } /^```$/ { on = 0 } on' "$TOP/deploy/README.md"
+}
+
+# ship IMAGE: the sidecar of that image ships what it captures as $POD_DIR/page/etc says, to what listens
+# on this machine.
+ship() {
+	printf 'directory = /dumps\ntrip = 50M\n[target pod]\nsiblings = on\n' >> "$POD_DIR/page/etc/oomsnap.ini"
 	podman run -d --name "$POD-app" --network none --memory 128m --user 1001 --cap-drop all \
 		--entrypoint /usr/bin/leaker "$POD_IMAGE" --pattern touch --rate max --total 60M > /dev/null 3>&-
 	podman run -d --name "$POD-debug" --network host --pid "container:$POD-app" --user 0 --cap-drop all \
 		--cap-add SYS_PTRACE --security-opt no-new-privileges --read-only --tmpfs /run/oomsnap \
-		-v "$POD_DIR/page/out:/dumps" -v "$POD_DIR/page/etc:/etc/oomsnap:ro" "$POD_IMAGE" watch > /dev/null 3>&-
+		--add-host collector:127.0.0.1 --add-host store.example:127.0.0.1 -v "$POD_DIR/page/etc:/etc/store:ro" \
+		-v "$POD_DIR/page/out:/dumps" -v "$POD_DIR/page/etc:/etc/oomsnap:ro" "$1" watch > /dev/null 3>&-
 	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-debug")
-	if ! wait_event captured 1 60 || ! wait_until 60 is_gone "$sink"; then
-		cat "$POD_DIR/page/sink"
-		kill "$sink"
-		return 1
-	fi
+	wait_event captured 1 60
+}
+
+# listen SCRIPT ARGUMENT...: python runs it in the background; it writes its port to $POD_DIR/page/port.
+listen() {
+	mkdir -p "$POD_DIR/page/out" "$POD_DIR/page/etc"
+	/usr/bin/python3 "$@" < /dev/null > /dev/null 2> "$POD_DIR/page/listener" 3>&- &
+	LISTENER=$!
+	wait_until 20 test -s "$POD_DIR/page/port"
+}
+
+@test "captures are shipped out by the on_capture of the README" {
+	listen -c 'import shutil, socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    with open(sys.argv[1] + "/port", "w") as file:
+        print(server.getsockname()[1], file=file)
+    with server.accept()[0] as peer, open(sys.argv[1] + "/sunk", "wb") as file:
+        shutil.copyfileobj(peer.makefile("rb"), file)' "$POD_DIR/page"
+	readme_ini 1 | sed "s/collector 9000/collector $(cat "$POD_DIR/page/port")/" > "$POD_DIR/page/etc/oomsnap.ini"
+	ship "$POD_IMAGE"
+	wait_until 60 is_gone "$LISTENER"
 	tar t -f "$POD_DIR/page/sunk" | grep -qx ./core
+}
+
+@test "captures are put into an object store by the README's curl, signed" {
+	local object port
+	listen "$TOP/tests/tool/store.py" "$POD_DIR/page" KEY SECRET us-east-1
+	port=$(cat "$POD_DIR/page/port")
+	readme_ini 2 | sed "s|https://store.example|http://store.example:$port|" > "$POD_DIR/page/etc/oomsnap.ini"
+	readme_ini 3 > "$POD_DIR/page/etc/curl"
+	image_with "$POD_IMAGE-with" curl
+	[ "$(podman image inspect --format '{{.Size}}' "$POD_IMAGE-with")" -lt $((30 << 20)) ]
+	ship "$POD_IMAGE-with"
+	object=$POD_DIR/page/objects/captures%$(basename "$(event_field captured PATH)")%
+	wait_until 60 test -s "${object}core"
+	wait_until 20 cmp "${object}core" "$(event_field captured CORE | sed "s|^/dumps|$POD_DIR/page/out|")"
+	grep -q '"complete":' "${object}report.json"
+	grep -q '<html' "${object}report.html"
+	[ "$(grep -c ' 403 ' "$POD_DIR/page/listener")" -eq 0 ]
 }
 
 @test "the README: the image travels as a file, without a registry" {
