@@ -7,8 +7,11 @@ llnode and its like do not know V8's heap any more, but Node still carries the o
 for them (v8dbg_*). From a class's name it is a few steps along pointers to what its objects begin
 with: name -> ScopeInfo -> SharedFunctionInfo -> JSFunction -> initial map -> the maps that grew out of
 it as the constructor added fields. So all pointers in the core are turned round once, and followed
-back. What is garbage and not collected yet counts too. For V8 on 64 bits without pointer compression,
-as Node builds it; tested with Node 20."""
+back. What is garbage and not collected yet counts too.
+
+Relies on: the symbols v8dbg_* of that very node (Node exports them); V8 on 64 bits without pointer
+compression, as Node builds it (Electron does not); an object that begins with its map, its properties
+and its elements. Exact with Node 18, 20, 22 and 24; what is missing elsewhere is said."""
 
 import gdb
 
@@ -21,19 +24,46 @@ ARRAY_TYPES = (
 PAGE = 4096
 
 
+class Missing(Exception):
+    pass
+
+
+def constants():
+    """What Node says of V8's heap to debuggers: the symbols v8dbg_*, by their names without that."""
+    listing = gdb.execute("info variables ^v8dbg_", to_string=True)
+    return [word[6:] for word in listing.split() if word.startswith("v8dbg_")]
+
+
 def constant(name):
-    return int(gdb.parse_and_eval(f"*(int *)&v8dbg_{name}"))
+    """By its name; that of a field (class_Map__instance_type) may go on with its type, which differs
+    from one V8 to the next."""
+    for known in KNOWN:
+        if known == name or known.startswith(f"{name}__"):
+            return int(gdb.parse_and_eval(f"*(int *)&v8dbg_{known}"))
+    raise Missing(name)
 
 
-TAG = constant("HeapObjectTag")
-SHARED_INFO = constant("type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")
-NAME = constant("class_SharedFunctionInfo__name_or_scope_info__Object")
-SHARED = constant("class_JSFunction__shared__SharedFunctionInfo")
-INITIAL_MAP = constant("class_JSFunction__prototype_or_initial_map__HeapObject")
-ARRAYS = [constant(f"type_{name}") for name in ARRAY_TYPES]
-CHARS = constant("class_SeqOneByteString__chars__char")
-TYPE = constant("class_Map__instance_type__uint16_t")
-BACK = constant("class_Map__constructor_or_back_pointer__Object")
+KNOWN = constants()
+try:
+    TAG = constant("HeapObjectTag")
+    SHARED_INFO = constant("type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")
+    NAME = constant("class_SharedFunctionInfo__name_or_scope_info")
+    SHARED = constant("class_JSFunction__shared")
+    INITIAL_MAP = constant("class_JSFunction__prototype_or_initial_map")
+    ARRAYS = [constant(f"type_{name}") for name in ARRAY_TYPES]
+    CHARS = constant("class_SeqOneByteString__chars")
+    TYPE = constant("class_Map__instance_type")
+    BACK = constant("class_Map__constructor_or_back_pointer")
+except Missing as missing:
+    program = gdb.current_progspace().filename
+    raise gdb.GdbError(
+        f"v8heap.py: {program} has no symbol v8dbg_{missing}: its V8 is not one that this script knows "
+        "(Node 18 to 24)"
+        if KNOWN
+        else f"v8heap.py: {program} has no symbol v8dbg_*: name the node that the core is of"
+    ) from None
+if any(offset % 8 for offset in (SHARED, INITIAL_MAP, BACK)):
+    raise gdb.GdbError("v8heap.py: a V8 with pointer compression (Electron), which this does not read")
 
 pages = {}  # of the core, those that are not empty
 for line in gdb.execute("info files", to_string=True).splitlines():
@@ -116,3 +146,5 @@ objects = [
     if type_of(word(at + 8) - TAG) in ARRAYS and type_of(word(at + 16) - TAG) in ARRAYS
 ]
 print(f"wanted {CLASS} count={len(objects)} maps={len(maps)}")  # noqa: F821
+if not maps:
+    print(f"no class or function called {CLASS} was found")  # noqa: F821

@@ -115,6 +115,12 @@ count_of() {
 	done
 }
 
+@test "v8heap.py says what it misses of a program that is no node" {
+	need gdb gdb
+	run gdb -nx -batch -ex 'py CLASS="LeakedChunk"' -x "$TOP/deploy/runtimes/v8heap.py" /bin/sleep
+	[[ $output == *"/sleep has no symbol v8dbg_*: name the node that the core is of"* ]]
+}
+
 @test "Python: captured before the OOM killer; gdb finds the leaked objects and the Python stack" {
 	[ -e /usr/share/gdb/auto-load/usr/bin/python3.11-gdb.py ] || skip "no gdb helpers (python3-dbg)"
 	local limit
