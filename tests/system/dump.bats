@@ -261,6 +261,36 @@ is_ready_or_gone() {
 	hard shifting
 }
 
+# weight PID: what a process has in memory, in page tables and in swap, and what its group is charged
+# for, in KiB. Not the code of the kernel's own that every process has mapped (vdso).
+weight() {
+	local rss pte swap
+	rss=$(awk '/^[0-9a-f]+-/ {name = $6} $1 == "Rss:" && name != "[vdso]" {sum += $2}
+		END {print sum}' "/proc/$1/smaps")
+	pte=$(field "$1" VmPTE)
+	swap=$(field "$1" VmSwap)
+	echo "$rss $pte $swap $(($(cg_usage app) >> 10))"
+}
+
+@test "no page comes to be in the target: what its child shares, holes, what it never touched" {
+	local before after
+	cg_new app
+	cg_spawn app "$HARD" sparse > "$D/lines"
+	PID=$CG_PID
+	wait_until 10 is_ready_or_gone "$PID"
+	grep -qx ready "$D/lines"
+	read -ra before <<< "$(weight "$PID")"
+	run "$OOMSNAP" dump "$PID" -o "$D/core"
+	equal 0 "$status"
+	read -ra after <<< "$(weight "$PID")"
+	echo "before ${before[*]}, after ${after[*]}"
+	equal "${before[*]:0:3}" "${after[*]:0:3}"
+	# The kernel charges in parts of up to 256 KiB for each processor.
+	[ "${after[3]}" -lt $((before[3] + 1024)) ]
+	python3 -B "$TOP/tests/tool/hardcheck.py" "$D/core" "$D/lines"
+	untouched "$PID"
+}
+
 # bats test_tags=lane:host
 @test "huge pages of hugetlbfs" {
 	[ -w "$HUGEPAGES" ] || skip "vm.nr_hugepages cannot be raised here"

@@ -18,6 +18,9 @@
  *   shifting  another process shares the memory and maps and unmaps all the time
  *   views     memory objects (memfd, closed since; System V; anonymous) that are mapped more than
  *             once: whole, read-only, a part, in the other order; and private, with a page changed
+ *   sparse    what a careless reader makes the process have, SPARSE of each: memory that a child
+ *             shares, in small and in huge pages, all filled; shared memory of which one page
+ *             exists; and memory that was never touched
  *
  * Exit status: 2 usage; 3 this kernel, or this process's rights, do not allow it.
  */
@@ -48,6 +51,7 @@
 #define AREA (AREA_PAGES * PAGE)
 #define HUGE_BYTES ((size_t)2 << 20)
 #define SHIFTING_PAGES ((size_t)16)
+#define SPARSE ((size_t)8 << 20)
 
 static void need(int ok)
 {
@@ -255,6 +259,42 @@ static void views(void)
 	same_area(area, again, 0xcc);
 }
 
+static void fill_forked(unsigned char *area, int advice, int byte)
+{
+	(void)madvise(area, SPARSE, advice);
+	for (size_t at = 0; at < SPARSE; at += PAGE) {
+		memset(area + at, byte, PAGE);
+		tell_page(area + at, byte);
+	}
+}
+
+static void sparse(void)
+{
+	int fd = memfd_create("sparse", MFD_CLOEXEC);
+	unsigned char *area;
+
+	fill_forked(map(SPARSE, MAP_PRIVATE | MAP_ANONYMOUS, -1), MADV_NOHUGEPAGE, 0x99);
+	fill_forked(map(SPARSE, MAP_PRIVATE | MAP_ANONYMOUS, -1), MADV_HUGEPAGE, 0xaa);
+	need(fd >= 0 && ftruncate(fd, (off_t)SPARSE) == 0);
+	area = map(SPARSE, MAP_SHARED, fd);
+	memset(area, 0xbb, PAGE);
+	tell_page(area, 0xbb);
+	printf("hole %" PRIxPTR "\n", (uintptr_t)(area + PAGE));
+	area = map(SPARSE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	printf("hole %" PRIxPTR "\n", (uintptr_t)area);
+	(void)fflush(stdout);
+	switch (fork()) {
+	case -1:
+		exit(3);
+	case 0:
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	default:
+		break;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "";
@@ -273,6 +313,8 @@ int main(int argc, char **argv)
 		shifting();
 	else if (strcmp(kind, "views") == 0)
 		views();
+	else if (strcmp(kind, "sparse") == 0)
+		sparse();
 	else
 		return 2;
 	puts("ready");

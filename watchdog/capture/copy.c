@@ -229,7 +229,8 @@ static size_t fill_batch(
 	for (; n < count && n < READ_BATCH_MAX && room; n++) {
 		uint64_t len = min_u64(runs[n].end - runs[n].start, room);
 
-		batch[n] = (struct page_run){.start = runs[n].start, .end = runs[n].start + len};
+		batch[n] = (struct page_run){
+			.start = runs[n].start, .end = runs[n].start + len, .kind = runs[n].kind};
 		room -= len;
 	}
 	return n;
@@ -390,6 +391,7 @@ static bool copy_pages(
 			if (!(c->runs[i].kind & PAGE_PRESENT))
 				(void)atomic_fetch_add(
 					&c->job->swap_bytes, c->runs[i].end - c->runs[i].start);
+		pages_note_forked(&plan->pages, c->runs, kept);
 		if (!copy_runs(c, s, c->runs, kept))
 			return false;
 		from = next;

@@ -18,8 +18,15 @@
  * Pages are read with process_vm_readv, which copies once, and one by one through /proc/PID/mem
  * where that fails: it reads PROT_NONE pages, too.
  *
+ * process_vm_readv pins what it reads, and since Linux 5.19 an anonymous page that a fork has left
+ * to two processes is copied before it is pinned (gup_must_unshare() in mm/internal.h): the target
+ * would be charged for all that it shares with its children, 128 MiB for 128 MiB. /proc/PID/mem
+ * pins nothing. So bit 56 of the pagemap (mapped by this process alone) is looked at before each
+ * read, and what lacks it goes through /proc/PID/mem, which costs a second copy in the cache.
+ *
  * Limits: between listing and reading the kernel may reclaim a page even of a stopped process; a
- * page swapped out in those microseconds is read back and charged to the target.
+ * page swapped out in those microseconds is read back and charged to the target. Where
+ * /proc/PID/mem may not be read, shared pages are read like all others.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -74,6 +81,7 @@ struct scan_arg {
 #define PAGEMAP_BIT_PRESENT (1ULL << 63)
 #define PAGEMAP_BIT_SWAPPED (1ULL << 62)
 #define PAGEMAP_BIT_FILE (1ULL << 61)
+#define PAGEMAP_BIT_EXCLUSIVE (1ULL << 56)
 #define PAGEMAP_BIT_GUARD (1ULL << 58)
 
 /* --- PAGEMAP_SCAN -------------------------------------------------------------------------- */
@@ -291,28 +299,83 @@ int pages_next(
 	return 0;
 }
 
-ssize_t pages_read(const struct pages *p, const struct page_run *runs, size_t count, void *buffer)
+static bool is_forked(const struct pages *p, const struct page_run *run)
+{
+	uint64_t entries[PAGEMAP_ENTRIES];
+	uint64_t at = run->start;
+
+	while (at < run->end) {
+		size_t want = min_u64((run->end - at) / p->page_bytes, PAGEMAP_ENTRIES);
+		ssize_t n = pread(p->pagemap_fd, entries, want * sizeof(entries[0]),
+			(off_t)(at / p->page_bytes * sizeof(entries[0])));
+
+		if (n <= 0)
+			return true;
+		for (size_t i = 0; i < (size_t)n / sizeof(entries[0]); i++, at += p->page_bytes)
+			if (entries[i] & PAGEMAP_BIT_PRESENT &&
+				!(entries[i] & PAGEMAP_BIT_EXCLUSIVE))
+				return true;
+	}
+	return false;
+}
+
+void pages_note_forked(struct pages *p, struct page_run *runs, size_t count)
+{
+	if (p->method == PAGES_BLIND || p->mem_fd < 0)
+		return; /* there is nothing that could be done about it */
+	for (size_t i = 0; i < count; i++)
+		if ((runs[i].kind & (PAGE_ANON | PAGE_PRESENT)) == (PAGE_ANON | PAGE_PRESENT) &&
+			is_forked(p, &runs[i]))
+			runs[i].kind |= PAGE_FORKED;
+}
+
+static bool by_mem(const struct pages *p, const struct page_run *run)
+{
+	return run->kind & PAGE_FORKED && p->mem_fd >= 0;
+}
+
+/* By process_vm_readv, the first of count runs up to one that is not to be pinned. */
+static ssize_t read_pinned(const struct pages *p, const struct page_run *runs, size_t count,
+	void *buffer, size_t *ret_count, size_t *ret_wanted)
 {
 	struct iovec remote[READ_RUNS_MAX];
 	struct iovec local = {.iov_base = buffer};
+	size_t n = 0;
+	ssize_t got;
+
+	for (; n < count && n < READ_RUNS_MAX && !by_mem(p, &runs[n]); n++) {
+		remote[n].iov_base = (void *)(uintptr_t)runs[n].start;
+		remote[n].iov_len = runs[n].end - runs[n].start;
+		local.iov_len += remote[n].iov_len;
+	}
+	*ret_count = n;
+	*ret_wanted = local.iov_len;
+	got = process_vm_readv(p->id, &local, 1, remote, n, 0);
+	return got < 0 ? -errno : got;
+}
+
+static ssize_t read_mem(const struct pages *p, const struct page_run *run, void *buffer)
+{
+	ssize_t n = pread(p->mem_fd, buffer, run->end - run->start, (off_t)run->start);
+
+	return n < 0 ? -errno : n;
+}
+
+ssize_t pages_read(const struct pages *p, const struct page_run *runs, size_t count, void *buffer)
+{
 	size_t total = 0;
 
 	while (count) {
-		size_t n = count < READ_RUNS_MAX ? count : READ_RUNS_MAX;
-		ssize_t got;
+		char *to = (char *)buffer + total;
+		size_t wanted = runs->end - runs->start;
+		size_t n = 1;
+		ssize_t got = by_mem(p, runs) ? read_mem(p, runs, to)
+					      : read_pinned(p, runs, count, to, &n, &wanted);
 
-		local.iov_base = (char *)buffer + total;
-		local.iov_len = 0;
-		for (size_t i = 0; i < n; i++) {
-			remote[i].iov_base = (void *)(uintptr_t)runs[i].start;
-			remote[i].iov_len = runs[i].end - runs[i].start;
-			local.iov_len += remote[i].iov_len;
-		}
-		got = process_vm_readv(p->id, &local, 1, remote, n, 0);
 		if (got < 0)
-			return total ? (ssize_t)total : -errno;
+			return total ? (ssize_t)total : got;
 		total += (size_t)got;
-		if ((size_t)got < local.iov_len)
+		if ((size_t)got < wanted)
 			break;
 		runs += n;
 		count -= n;
@@ -329,10 +392,10 @@ ssize_t pages_read_protected(
 		return -EACCES;
 	for (size_t i = 0; i < count; i++) {
 		size_t len = runs[i].end - runs[i].start;
-		ssize_t n = pread(p->mem_fd, (char *)buffer + total, len, (off_t)runs[i].start);
+		ssize_t n = read_mem(p, &runs[i], (char *)buffer + total);
 
 		if (n < 0 && !total)
-			return -errno;
+			return n;
 		if (n > 0)
 			total += (size_t)n;
 		if (n < (ssize_t)len)

@@ -17,6 +17,7 @@ enum page_kind {
 	PAGE_PRESENT = 1 << 0, /* in memory: reading it costs the target nothing */
 	PAGE_SWAPPED = 1 << 1, /* reading it brings it back, charged to the target */
 	PAGE_ANON = 1 << 2,    /* not a page of the mapped file (private copy, or no file) */
+	PAGE_FORKED = 1 << 3,  /* of its run at least one page is another process's, too */
 };
 
 struct page_run {
@@ -79,9 +80,16 @@ int pages_next(
 	struct pages *p, uint64_t start, uint64_t end, enum pages_next_kind kind, uint64_t *ret);
 
 /*
+ * Sets PAGE_FORKED of those of runs[0..count) that have it: pages_scan() does not look for it. A
+ * run whose entries cannot be read has it. Documentation/admin-guide/mm/pagemap.rst, bit 56.
+ */
+void pages_note_forked(struct pages *p, struct page_run *runs, size_t count);
+
+/*
  * Reads count runs (which lie in readable mappings) one behind the other into buffer, which holds
- * the sum of their sizes. Returns the bytes read, a short count where a page cannot be read, or
- * -errno. process_vm_readv(2).
+ * the sum of their sizes; PAGE_FORKED ones so that none becomes the target's own. Returns the bytes
+ * read, a short count where a page cannot be read, or -errno. process_vm_readv(2),
+ * proc_pid_mem(5).
  */
 ssize_t pages_read(const struct pages *p, const struct page_run *runs, size_t count, void *buffer);
 
