@@ -10,7 +10,10 @@
  * does not: the kernel detaches what a dead tracer held.
  *
  * A watchdog that is alive but silent (stopped, or stuck in the kernel) while something is in force
- * is ended with SIGKILL after LEDGER_HUNG_NS; its service manager starts it again.
+ * is ended with SIGKILL after LEDGER_HUNG_NS; its service manager starts it again. A tripwire in
+ * force counts, though nothing of the target is changed yet: the next page may stop the target, and
+ * nobody would let it go on. The silence is counted in time of our own looks: where all of us stood
+ * still (a paused machine or container, a frozen service) the watchdog is owed its turn first.
  *
  * A tripwire ends with the watchdog, whose descriptors alone keep it attached. Its memory is shared
  * with us, and names the processes that it has stopped, those included of which the watchdog was
@@ -39,8 +42,9 @@
 #include "os/clock.h"
 #include "os/process.h"
 
-#define GUARDIAN_POLL_MS 250		    /* how often signs of life are looked at */
-#define GUARDIAN_DETACH_NS (20 * NS_PER_MS) /* within the 100 ms that the target may stand on */
+#define GUARDIAN_POLL_MS 250		       /* how often signs of life are looked at */
+#define GUARDIAN_LOOK_MAX_NS (500 * NS_PER_MS) /* a longer gap between two looks was a pause */
+#define GUARDIAN_DETACH_NS (20 * NS_PER_MS)    /* within the 100 ms that the target may stand on */
 #define GUARDIAN_STEP_MS 2
 #define GUARDIAN_SETTLE_MS (int)(TRIPWIRE_SETTLE_NS / NS_PER_MS)
 #define GUARDIAN_RETRY_MS 100
@@ -142,24 +146,39 @@ void guardian_undo(struct ledger *ledger, struct tripwire *tripwire)
 		ledger_strike_tripwire(ledger, LEDGER_ALL_TARGETS);
 }
 
-static bool hung(const struct ledger *ledger)
+/* How long the watchdog has given no sign of life, as far as we were there to see it. */
+struct silence {
+	uint64_t beat_ns; /* the last sign */
+	uint64_t look_ns; /* when we looked last */
+	uint64_t ns;
+};
+
+static bool hung(const struct ledger *ledger, struct silence *s)
 {
+	uint64_t now_ns = clock_now_ns();
 	uint64_t beat_ns = ledger_last_beat(ledger);
 
-	return beat_ns && ledger_count(ledger, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING) &&
-		clock_now_ns() > beat_ns + LEDGER_HUNG_NS;
+	if (!beat_ns || beat_ns != s->beat_ns ||
+		!ledger_count(ledger, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING))
+		s->ns = 0;
+	else
+		s->ns += min_u64(sub_floor(now_ns, s->look_ns), GUARDIAN_LOOK_MAX_NS);
+	s->beat_ns = beat_ns;
+	s->look_ns = now_ns;
+	return s->ns > LEDGER_HUNG_NS;
 }
 
 static void guardian_main(struct ledger *ledger, struct tripwire *tripwire, int watchdog_pidfd)
 {
 	struct pollfd p = {.fd = watchdog_pidfd, .events = POLLIN};
+	struct silence silence = {0};
 
 	for (;;) {
 		int n = poll(&p, 1, GUARDIAN_POLL_MS);
 
 		if (n > 0)
 			break;
-		if (n == 0 && hung(ledger))
+		if (n == 0 && hung(ledger, &silence))
 			(void)process_signal(watchdog_pidfd, SIGKILL); /* seen at the next poll */
 	}
 	guardian_undo(ledger, tripwire);

@@ -144,6 +144,25 @@ normal_after_kill() {
 	wait_until 2 is_normal app "$CG_PID" $LIMIT
 }
 
+@test "a watchdog that stood still together with its guardian is not taken for hung" {
+	local guardian
+	cg_new app 64M
+	watch_start app
+	guardian=$(children_named "$WATCH_PID" oomsnap-guard)
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 50M
+	wait_event armed
+	is_shielded app "$CG_PID"
+	kill -STOP "$guardian" "$WATCH_PID"
+	sleep 6 # longer than LEDGER_HUNG_NS: the pause is what is tested
+	kill -CONT "$guardian"
+	sleep 1 # the guardian looks, and finds a last sign of life that is 7 s old
+	[ "$(state "$WATCH_PID")" = T ]
+	kill -CONT "$WATCH_PID"
+	kill -KILL "$CG_PID"
+	wait_event disarmed
+	watch_stop
+}
+
 @test "SIGTERM during a hold: released first, then we end" {
 	held capture-seized stop
 	watch_stop
