@@ -92,8 +92,9 @@ struct wiring {
 	uint64_t threshold_bytes;
 	uint64_t extra_bytes; /* by which the threshold is above the trip until extra_until_ns */
 	uint64_t extra_until_ns;
-	uint64_t early; /* stops that were too early */
-	pid_t victim;	/* whom the OOM killer chose last; 0: nobody */
+	uint64_t stopped_due_ns; /* next look for whom others have stopped */
+	uint64_t early;		 /* stops that were too early */
+	pid_t victim;		 /* whom the OOM killer chose last; 0: nobody */
 	struct tripwire_event stop;
 };
 

@@ -5,9 +5,10 @@
  * In force means: the target's cgroup stands in the tripwire with the trip as its threshold, and
  * any of its processes may be stopped inside the kernel from now on. That is an intervention like
  * any other: before it the ledger gets a note whose undo is "every stopped process of this cgroup
- * goes on, but those that others had stopped before us". While one of ours lives, it is undone more
- * exactly than that, as the tripwire itself notes whom it stops, in memory that all of ours share:
- * here at the release, in the guardian, in a capturer that stands in for it.
+ * goes on, but those that others had stopped". Whom others stop and continue while it is in force
+ * is looked for every STOPPED_NS. While one of ours lives, it is undone more exactly than that, as
+ * the tripwire itself notes whom it stops, in memory that all of ours share: here at the release,
+ * in the guardian, in a capturer that stands in for it.
  *
  * A stop comes as an event. It is noted in the ledger like a SIGSTOP of our own, the target is
  * looked at, and the engine trips on it, or finds that it was too early: the tripwire counts the
@@ -20,6 +21,9 @@
  * It is in force while the target is watched or armed, near the trip (policy_wants_tripwire()), and
  * during a hold, where it stops processes that were born too late for the hold. From the release to
  * the end of the cooldown it is not, as nobody could capture then.
+ *
+ * The brake needs no tripwire of its own (TRIPWIRE_ON_RECLAIM): memory.high below the trip would
+ * stop the target before its trip, and at the trip the charge stops it already.
  *
  * Limits: the ring of events is bounded. A stop is never lost; lost records of new processes are
  * answered by listing all of them, and told.
@@ -38,6 +42,7 @@
 #include "watch.h"
 
 #define EXTRA_NS (100 * NS_PER_MS) /* how long a correction of the threshold is believed */
+#define STOPPED_NS (5 * NS_PER_S)  /* between looks for who was stopped, or continued, by others */
 #define STOPS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 10) /* before looks: they tell the cause */
 #define OOM_HOOK_FLAGS (TRIPWIRE_ON_CHARGE | TRIPWIRE_ON_OOM)
 
@@ -192,6 +197,27 @@ static int arm(struct target *t)
 	if (r != 0)
 		ledger_strike_tripwire(&w->ledger, t->index);
 	return r;
+}
+
+static bool is_ours(pid_t pid, uint64_t start_time, void *user)
+{
+	return tripwire_has_stopped(user, pid, start_time);
+}
+
+void wiring_note_stopped(struct target *t)
+{
+	struct watch *w = t->watch;
+	uint32_t count = 0;
+	int r;
+
+	if (!w->tripwire || !t->wiring.armed || engine_in_incident(&t->engine) ||
+		w->now_ns < t->wiring.stopped_due_ns)
+		return; /* t->pids is the incident's while there is one */
+	t->wiring.stopped_due_ns = w->now_ns + STOPPED_NS;
+	r = cgroup_pids(&t->cgroup, t->pids, WATCH_PIDS_MAX, &count);
+	if (r == 0 || r == -E2BIG)
+		(void)ledger_note_stopped(&w->ledger, t->index, t->pids, count, is_ours,
+			w->tripwire); /* what finds no room is continued, as it was before */
 }
 
 unsigned int wiring_release(struct target *t)

@@ -45,6 +45,12 @@ const char *wiring_text(const struct target *t, char *memory, size_t size);
 void wiring_follow(struct target *t);
 
 /*
+ * While it is in force, now and then: notes in the ledger whom others have stopped, so that the
+ * next start, should all of ours die, leaves them alone.
+ */
+void wiring_note_stopped(struct target *t);
+
+/*
  * Takes it back: from now on nobody is stopped, and who was, told of or not, goes on. Last of all
  * undos, as that lets the target run. How many processes could not be continued.
  */

@@ -184,17 +184,27 @@ all_go_on() {
 # bats test_tags=lane:host
 @test "all are killed: the next start continues it, and nobody whom others had stopped" {
 	need_lane host
-	local leaker sleeper all
+	local leaker sleeper terminal later all
 	cg_new app 128M
 	cg_spawn app sleep 1000
 	sleeper=$CG_PID
 	kill -STOP "$sleeper"
 	wait_until 5 is_stopped "$sleeper"
 	wire_start app
+	# And one that somebody stops later, as a terminal does it, and one by SIGSTOP.
+	cg_spawn app sleep 1000
+	terminal=$CG_PID
+	cg_spawn app sleep 1000
+	later=$CG_PID
+	kill -STOP "$later"
+	wait_until 5 is_stopped "$later"
+	sleep 7 # looks for such are 5 s apart
 	all="$WATCH_PID $(pgrep -P "$WATCH_PID" | tr '\n' ' ')"
 	# Stopped first: none of them is to see another one die, or the stop.
 	# shellcheck disable=SC2086 # a list
 	kill -STOP $all
+	kill -TSTP "$terminal"
+	wait_until 5 is_stopped "$terminal"
 	cg_spawn app "$LEAKER" --pattern touch --rate max --total 124M
 	leaker=$CG_PID
 	wait_until 10 is_stopped "$leaker"
@@ -208,6 +218,8 @@ all_go_on() {
 	wait_event recovered
 	wait_until 2 is_running "$leaker"
 	is_stopped "$sleeper"
+	is_stopped "$terminal"
+	is_stopped "$later"
 	watch_stop
 }
 

@@ -484,6 +484,44 @@ static void test_tripwire(void **state)
 	reap(pids[1]);
 }
 
+static bool is_second(pid_t pid, uint64_t time, void *user)
+{
+	(void)time;
+	return pid == ((const pid_t *)user)[1];
+}
+
+/* Stopped and continued by others while a tripwire is in force: renewed notes follow that. */
+static void test_stopped_by_others(void **state)
+{
+	const struct place *p = *state;
+	pid_t pids[2] = {spawn(), spawn()};
+	struct ledger l;
+
+	open_ledger(p, &l);
+	assert_int_equal(0, ledger_note_tripwire(&l, 1, "/nowhere", pids, 2));
+	assert_false(ledger_is_noted_stopped(&l, pids[0]));
+	assert_int_equal(0, kill(pids[0], SIGSTOP));
+	assert_int_equal(0, kill(pids[1], SIGSTOP));
+	await_stopped(pids[0], true);
+	await_stopped(pids[1], true);
+	assert_int_equal(0, ledger_note_stopped(&l, 1, pids, 2, is_second, pids));
+	assert_true(ledger_is_noted_stopped(&l, pids[0]));
+	assert_false(ledger_is_noted_stopped(&l, pids[1])); /* is ours */
+	assert_int_equal(0, ledger_note_stopped(&l, 1, pids, 2, NULL, NULL));
+	assert_true(ledger_is_noted_stopped(&l, pids[1]));
+	assert_int_equal(0, ledger_note_stopped(&l, 1, pids, 2, is_second, pids));
+	assert_false(ledger_is_noted_stopped(&l, pids[1])); /* is ours after all */
+	assert_int_equal(0, kill(pids[0], SIGCONT));
+	await_stopped(pids[0], false);
+	assert_int_equal(0, ledger_note_stopped(&l, 1, pids, 2, is_second, pids));
+	assert_false(ledger_is_noted_stopped(&l, pids[0])); /* its next stop may be ours */
+	ledger_strike_tripwire(&l, 1);
+	assert_int_equal(0, in_force(&l));
+	ledger_close(&l);
+	reap(pids[0]);
+	reap(pids[1]);
+}
+
 /* Who holds the lock is on the way out: it is waited for, or nobody would undo it. */
 static void test_recover_while_others_die(void **state)
 {
@@ -770,6 +808,7 @@ int main(void)
 		TEST(test_who_takes_part),
 		TEST(test_recover),
 		TEST(test_tripwire),
+		TEST(test_stopped_by_others),
 		TEST(test_recover_while_others_die),
 		TEST(test_lock_is_inherited),
 		TEST(test_torn_entry),

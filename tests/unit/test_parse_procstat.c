@@ -15,9 +15,10 @@
 
 #include "parse/procstat.h"
 
-#define STAT_REST                                                                \
-	" S 1 77 66 0 -1 4194304 5 6 7 8 11 12 13 14 20 -5 3 0 123456 8192 250 " \
-	"18446744073709551615 1 2 140737488350000 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n"
+#define STAT_REST                                                                    \
+	" S 1 77 66 0 -1 4194304 5 6 7 8 11 12 13 14 20 -5 3 0 123456 8192 250 "     \
+	"18446744073709551615 1 2 140737488350000 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 " \
+	"1 2 3 4 5 6 7 20\n"
 
 static void check_stat(const char *comm, const char *expected)
 {
@@ -40,6 +41,7 @@ static void check_stat(const char *comm, const char *expected)
 	assert_int_equal(123456, s.start_time_ticks);
 	assert_int_equal(250, s.rss_pages);
 	assert_int_equal(140737488350000, s.stack_start);
+	assert_int_equal(20, s.exit_code);
 }
 
 static void test_stat(void **state)
@@ -74,6 +76,9 @@ static void test_stat_cut(void **state)
 	for (size_t len = 0; len <= whole; len++)
 		assert_false(procstat_parse(text, len, &s));
 	assert_int_equal(-1, s.pid);
+	/* What comes behind them may be missing. */
+	assert_true(procstat_parse(text, strlen(text) - 3, &s));
+	assert_int_equal(0, s.exit_code);
 	assert_false(procstat_parse("x (y)" STAT_REST, strlen("x (y)" STAT_REST), &s));
 	assert_false(procstat_parse("42 y" STAT_REST, strlen("42 y" STAT_REST), &s));
 }

@@ -568,6 +568,19 @@ uint32_t tripwire_continue(struct tripwire *t, uint64_t cgroup_id)
 	return target ? continue_all(t, target, &done) : 0;
 }
 
+bool tripwire_has_stopped(const struct tripwire *t, pid_t pid, uint64_t start_time_ticks)
+{
+	for (uint32_t i = 0; i < WIRE_STOPS_MAX; i++) {
+		const struct wire_stop *stop = &t->shared->stop[i];
+
+		if (__atomic_load_n(&stop->state, __ATOMIC_ACQUIRE) &&
+			stop->tgid == (uint32_t)pid &&
+			ticks_of(t, stop->start_boottime_ns) == start_time_ticks)
+			return true;
+	}
+	return false;
+}
+
 uint32_t tripwire_undo(struct tripwire *t, uint32_t *ret_done)
 {
 	return continue_all(t, /* target= */ NULL, ret_done);

@@ -156,6 +156,9 @@ void tripwire_forget(struct tripwire *t, uint64_t cgroup_id);
  */
 uint32_t tripwire_continue(struct tripwire *t, uint64_t cgroup_id);
 
+/* Whether that process was stopped by it and not continued or forgotten since. */
+bool tripwire_has_stopped(const struct tripwire *t, pid_t pid, uint64_t start_time_ticks);
+
 /*
  * For whoever is left when the watchdog is gone. shut: every program does nothing any more, for
  * good. undo: SIGCONT to each process that was stopped and not forgotten since; returns how many

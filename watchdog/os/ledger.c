@@ -242,6 +242,14 @@ static const struct process_entry *find_process(const struct ledger *l, uint32_t
 	return NULL;
 }
 
+static void strike_process(struct ledger *l, uint32_t kind, pid_t pid)
+{
+	struct process_entry *e = (struct process_entry *)find_process(l, kind, pid);
+
+	if (e)
+		atomic_store(&e->state, ENTRY_FREE);
+}
+
 bool ledger_has_process(
 	const struct ledger *l, enum ledger_kind kind, pid_t pid, uint64_t start_time)
 {
@@ -260,19 +268,57 @@ bool ledger_process_value(
 	return e != NULL;
 }
 
-int ledger_note_tripwire(
-	struct ledger *l, uint32_t target, const char *path, const pid_t *pids, uint32_t count)
+/* Strikes the notes of who runs again: a stop that comes now is another one, and may be ours. */
+static void forget_running(struct ledger *l, uint32_t target)
+{
+	uint32_t used = atomic_load(&l->map->processes_used);
+
+	for (uint32_t i = 0; i < used; i++) {
+		struct process_entry *e = &l->map->process[i];
+		struct procstat stat;
+
+		if (atomic_load(&e->state) == ENTRY_NOTED &&
+			wanted(e->target, e->kind, target, NOT_OURS) &&
+			(process_look(e->pid, &stat) != 0 || stat.state != 'T' ||
+				stat.start_time_ticks != e->start_time))
+			atomic_store(&e->state, ENTRY_FREE);
+	}
+}
+
+int ledger_note_stopped(struct ledger *l, uint32_t target, const pid_t *pids, uint32_t count,
+	ledger_is_ours_fn *is_ours, void *user)
 {
 	int r = 0;
 
+	forget_running(l, target);
 	for (uint32_t i = 0; i < count && r == 0; i++) {
 		struct procstat stat;
+		bool ours;
+		bool noted;
 
-		if (process_look(pids[i], &stat) != 0 || stat.state != 'T' ||
-			ledger_has_process(l, LEDGER_STOP, pids[i], stat.start_time_ticks))
+		if (process_look(pids[i], &stat) != 0 || stat.state != 'T')
 			continue;
-		r = note_process(l, target, NOT_OURS, pids[i], stat.start_time_ticks, 0);
+		ours = ledger_has_process(l, LEDGER_STOP, pids[i], stat.start_time_ticks) ||
+			(is_ours && is_ours(pids[i], stat.start_time_ticks, user));
+		noted = find_process(l, NOT_OURS, pids[i]) != NULL;
+		if (ours && noted)
+			strike_process(l, NOT_OURS, pids[i]);
+		else if (!ours && !noted)
+			r = note_process(l, target, NOT_OURS, pids[i], stat.start_time_ticks, 0);
 	}
+	return r;
+}
+
+bool ledger_is_noted_stopped(const struct ledger *l, pid_t pid)
+{
+	return find_process(l, NOT_OURS, pid) != NULL;
+}
+
+int ledger_note_tripwire(
+	struct ledger *l, uint32_t target, const char *path, const pid_t *pids, uint32_t count)
+{
+	int r = ledger_note_stopped(l, target, pids, count, /* is_ours= */ NULL, NULL);
+
 	if (r == 0)
 		r = ledger_note_file(l, target, LEDGER_TRIPWIRE, path, "");
 	if (r != 0)
@@ -299,10 +345,7 @@ void ledger_strike_tripwire(struct ledger *l, uint32_t target)
 
 void ledger_strike_process(struct ledger *l, enum ledger_kind kind, pid_t pid)
 {
-	struct process_entry *e = (struct process_entry *)find_process(l, kind, pid);
-
-	if (e)
-		atomic_store(&e->state, ENTRY_FREE);
+	strike_process(l, kind, pid);
 }
 
 /* --- undoing ------------------------------------------------------------------------------- */
@@ -347,6 +390,15 @@ static int undo_group(const struct ledger *l, const struct file_entry *e)
 	return r;
 }
 
+/*
+ * Whether a stop may be the tripwire's: it sends SIGSTOP, and a terminal's other signals do not.
+ * The kernel says which it was to whom it lets see it (proc(5), exit_code).
+ */
+static bool may_be_tripwire(const struct procstat *stat)
+{
+	return stat->state == 'T' && (stat->exit_code == SIGSTOP || stat->exit_code == 0);
+}
+
 /* What the tripwire may have stopped without anybody being told. 0 or the last -errno. */
 static int undo_tripwire(const struct ledger *l, const struct file_entry *e)
 {
@@ -359,7 +411,7 @@ static int undo_tripwire(const struct ledger *l, const struct file_entry *e)
 		const struct process_entry *before = find_process(l, NOT_OURS, group_pids[i]);
 		int one;
 
-		if (process_look(group_pids[i], &stat) != 0 || stat.state != 'T' ||
+		if (process_look(group_pids[i], &stat) != 0 || !may_be_tripwire(&stat) ||
 			(before && before->start_time == stat.start_time_ticks))
 			continue;
 		one = process_open(group_pids[i], stat.start_time_ticks, &fd);

@@ -86,12 +86,23 @@ int ledger_note_process(struct ledger *l, uint32_t target, enum ledger_kind kind
  * The tripwire is to be put in force for the cgroup at that path: from then on any process below it
  * may be stopped inside the kernel before we are told. Notes the cgroup (LEDGER_TRIPWIRE), and of
  * the processes listed those that stand stopped already, by somebody else: they are not continued
- * by its undo. That undo is the next start's: every other stopped process below the cgroup goes on.
- * While one of our processes lives, os/bpf.h knows exactly which were stopped; it continues those,
- * and then takes the note back by ledger_strike_tripwire(). 0, -ENOSPC and nothing is noted.
+ * by its undo. That undo is the next start's: every other process below the cgroup goes on that a
+ * SIGSTOP has stopped (whom a terminal stops is told apart, where the kernel lets us see it). While
+ * one of our processes lives, os/bpf.h knows exactly which were stopped; it continues those, and
+ * then takes the note back by ledger_strike_tripwire(). 0, -ENOSPC and nothing is noted.
  */
 int ledger_note_tripwire(
 	struct ledger *l, uint32_t target, const char *path, const pid_t *pids, uint32_t count);
+/*
+ * The same for who was stopped or continued by others since: of the processes listed, notes those
+ * that stand stopped and are neither noted as LEDGER_STOP nor is_ours() (NULL: nobody is), and
+ * strikes the notes of who runs again. 0, -ENOSPC where not all could be noted.
+ */
+typedef bool ledger_is_ours_fn(pid_t pid, uint64_t start_time, void *user);
+int ledger_note_stopped(struct ledger *l, uint32_t target, const pid_t *pids, uint32_t count,
+	ledger_is_ours_fn *is_ours, void *user);
+/* Whether that process is noted as one that others have stopped. */
+bool ledger_is_noted_stopped(const struct ledger *l, pid_t pid);
 /* Takes the note of a target back, or of LEDGER_ALL_TARGETS. */
 void ledger_strike_tripwire(struct ledger *l, uint32_t target);
 
@@ -126,7 +137,7 @@ bool ledger_tracing(const struct ledger *l, uint32_t place);
 /*
  * The watchdog's sign of life, once per wakeup (CLOCK_MONOTONIC), at least once a second while
  * anything is in force. The guardian takes a watchdog for hung that has been silent for
- * LEDGER_HUNG_NS with entries in force, and ends it.
+ * LEDGER_HUNG_NS with entries in force, while the guardian itself ran, and ends it.
  */
 #define LEDGER_HUNG_NS 5000000000ULL
 void ledger_beat(struct ledger *l, uint64_t now_ns);

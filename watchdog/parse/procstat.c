@@ -76,7 +76,7 @@ static bool id(struct cursor *c, int32_t *ret)
 }
 
 /* Field numbers of proc(5) that stat_field() keeps; the others are only checked to be numbers. */
-enum { STAT_FIRST = 4, STAT_LAST = 28 };
+enum { STAT_FIRST = 4, STAT_LAST = 28, STAT_EXIT_CODE = 52 };
 
 static bool stat_field(struct procstat *s, int field, int64_t value, uint64_t raw)
 {
@@ -127,26 +127,36 @@ static bool stat_field(struct procstat *s, int field, int64_t value, uint64_t ra
 	return true;
 }
 
+static bool stat_number(struct cursor *c, int64_t *ret, uint64_t *ret_raw)
+{
+	struct cursor sign = *c;
+
+	blanks(&sign);
+	if (sign.at < sign.end && *sign.at == '-') {
+		if (!signed_number(c, ret))
+			return false;
+		*ret_raw = (uint64_t)*ret;
+		return true;
+	}
+	if (!number(c, 10, ret_raw)) /* rsslim is ~0UL: beyond int64_t */
+		return false;
+	*ret = (int64_t)*ret_raw;
+	return true;
+}
+
 static bool stat_numbers(struct cursor *c, struct procstat *s)
 {
-	for (int field = STAT_FIRST; field <= STAT_LAST; field++) {
-		struct cursor sign = *c;
-		uint64_t raw;
-		int64_t value;
+	uint64_t raw = 0;
+	int64_t value;
 
-		blanks(&sign);
-		if (sign.at < sign.end && *sign.at == '-') {
-			if (!signed_number(c, &value))
-				return false;
-			raw = (uint64_t)value;
-		} else {
-			if (!number(c, 10, &raw)) /* rsslim is ~0UL: beyond int64_t */
-				return false;
-			value = (int64_t)raw;
-		}
-		if (!stat_field(s, field, value, raw))
+	for (int field = STAT_FIRST; field <= STAT_LAST; field++)
+		if (!stat_number(c, &value, &raw) || !stat_field(s, field, value, raw))
 			return false;
-	}
+	for (int field = STAT_LAST + 1; field <= STAT_EXIT_CODE; field++)
+		if (!stat_number(c, &value, &raw))
+			return true; /* what stands behind the others is not relied upon */
+	if (raw <= INT32_MAX)
+		s->exit_code = (int32_t)raw;
 	return true;
 }
 
