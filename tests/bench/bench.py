@@ -28,6 +28,8 @@ OOMSNAP = BUILD / "oomsnap"
 LEAKER = BUILD / "leaker"
 CORECHECK = BUILD / "tool" / "corecheck"
 MIB = 1 << 20
+# How much longer everything takes where every instruction is emulated (tests/vm).
+SLOW = 10 if os.environ.get("OOMSNAP_LANE", "host").startswith("vm") else 1
 
 _controllers = pathlib.Path("/sys/fs/cgroup/cgroup.controllers")
 V2 = _controllers.exists() and "memory" in _controllers.read_text().split()
@@ -166,7 +168,8 @@ class Watchdog:
         try:
             since = 0
             for _ in groups:
-                self.guarantee = self.wait(20, lambda e: e["OOMSNAP_EVENT"] == "guarantee", since)
+                self.guarantee = self.wait(
+                    20 * SLOW, lambda e: e["OOMSNAP_EVENT"] == "guarantee", since)
                 since = self.events.index(self.guarantee) + 1
         except Failed:
             self.stop()
@@ -215,7 +218,7 @@ class Watchdog:
     def stop(self):
         """SIGTERM; returns the exit status once it ended."""
         self.process.terminate()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * SLOW
         while self._alive and time.monotonic() < deadline:
             self._read(0.1)
         try:
