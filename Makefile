@@ -203,7 +203,8 @@ test-host: deps-test
 	@$(MAKE) -s MODE=test all
 	@BUILD=$(BUILD) tests/run host "$(BUILD)" "$(T)"
 
-# The managed runtimes at three limits, with their native leaks: minutes, not for CI.
+# The managed runtimes at three limits (or RUNTIME_LIMITS="128 512"), with their native leaks: minutes,
+# not for CI.
 test-runtimes: deps-test
 	@$(MAKE) -s all test-programs
 	@RUNTIMES=all BATS_TEST_TIMEOUT=1200 BUILD=$(BUILD) bats --timing tests/interop/services.bats \

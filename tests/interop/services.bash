@@ -7,10 +7,11 @@
 
 SERVICES=$TOP/tests/interop/services
 
-# Limits in MiB that the tests go through: one in CI, more with RUNTIMES=all (make test-runtimes).
+# Limits in MiB that the tests go through: one in CI, more with RUNTIMES=all (make test-runtimes), or
+# those of RUNTIME_LIMITS.
 runtime_limits() {
 	if [ "${RUNTIMES:-}" = all ]; then
-		echo "128 512 2048"
+		echo "${RUNTIME_LIMITS:-128 512 2048}"
 	else
 		echo "${1:-128}"
 	fi
