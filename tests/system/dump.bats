@@ -249,6 +249,27 @@ is_ready_or_gone() {
 	hard deleted "$D/file"
 }
 
+# code_of CORE: how much code of the program `gone` is in it.
+code_of() {
+	"$OOMSNAP" inspect "$1" | awk '/ r-x .*gone \(deleted\)/ { print $3 }'
+}
+
+@test "a program that has been deleted: its code is in the core, where we may see it" {
+	cp "$(readlink -f "$(command -v sleep)")" "$D/gone"
+	"$D/gone" 100 < /dev/null > "$D/said" 2>&1 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+	wait_until 10 grep -q gone "/proc/$PID/comm"
+	rm "$D/gone"
+	"$OOMSNAP" dump "$PID" -o "$D/core"
+	[ "$(code_of "$D/core")" != "" ]
+	# Without the right the core is none the worse for it.
+	setpriv --bounding-set=-sys_admin,-checkpoint_restore --inh-caps=-all \
+		"$OOMSNAP" dump "$PID" -o "$D/other"
+	equal "" "$(code_of "$D/other")"
+	untouched "$PID"
+}
+
 @test "shared memory that is mapped several times is in the core once" {
 	hard views
 	run "$OOMSNAP" dump "$PID" -o "$D/core.zst" --compress zstd

@@ -84,7 +84,8 @@ static void check(const struct row *row, enum capture_kind kind)
 	static const char letters[REGION_SOURCE_COUNT] = "npoOw";
 	const struct expected *x = &row->kinds[kind];
 	struct maps_entry e;
-	struct region_facts facts = {.entry = &e, .has_sp = row->has_sp, .has_anon = row->has_anon};
+	struct region_facts facts = {
+		.entry = &e, .has_sp = row->has_sp, .has_anon = row->has_anon, .sees_file = true};
 	struct region_choice c;
 	uint64_t bytes;
 
@@ -108,6 +109,27 @@ static void test_rows(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		for (int kind = 0; kind < CAPTURE_KIND_COUNT; kind++)
 			check(&rows[i], (enum capture_kind)kind);
+}
+
+/* A deleted file that we may not see: as little as of one that is there. */
+static void test_unseen(void **state)
+{
+	static const char line[] = "100000-200000 r-xp 1000 08:01 5  /bin/x (deleted)";
+	struct maps_entry e;
+	struct region_facts facts = {.entry = &e};
+	struct region_choice c;
+
+	(void)state;
+	assert_true(maps_line(line, strlen(line), &e));
+	assert_true(region_wants_file(&e));
+	region_choose(&facts, CAPTURE_FULL, PAGE, &c);
+	assert_int_equal(REGION_NOTHING, c.source);
+	e.offset_bytes = 0;
+	region_choose(&facts, CAPTURE_FULL, PAGE, &c);
+	assert_int_equal(REGION_OVERLAY, c.source);
+	assert_int_equal(PAGE, c.to - c.from);
+	e.deleted = false;
+	assert_false(region_wants_file(&e));
 }
 
 static void test_questions(void **state)
@@ -141,6 +163,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_unseen),
 		cmocka_unit_test(test_questions),
 	};
 

@@ -542,6 +542,8 @@ static int add_mapping(struct capture_plan *plan, const struct maps_entry *e)
 			return r;
 		facts.has_anon = anon < e->end;
 	}
+	if (region_wants_file(e))
+		facts.sees_file = pages_sees_file(&plan->pages, e->start, e->end);
 	region_choose(&facts, plan->kind, plan->pages.page_bytes, &choice);
 	if (plan->pages.method == PAGES_BLIND)
 		choose_blind(plan, e, &choice);

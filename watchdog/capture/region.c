@@ -7,10 +7,11 @@
  * with the bytes of the file where the program has touched nothing; anonymous memory; shared memory
  * without a file of its own, and tmpfs files in /dev/shm; the first page of every clean file
  * mapping (ELF headers, build ids); the code and constants of a file that has been deleted, which
- * nobody finds anywhere else. What else a runtime's debugger needs of files is chosen once all
- * mappings are known (reader.c). Heap leaves out /dev/shm. Mini is what a backtrace with its
- * variables needs: the used part of the stacks, data of program and libraries, small anonymous
- * mappings (thread-local storage and the loader's lists live there), the beginning of the heap.
+ * nobody finds anywhere else, where we may see it. What else a runtime's debugger needs of files is
+ * chosen once all mappings are known (reader.c). Heap leaves out /dev/shm. Mini is what a backtrace
+ * with its variables needs: the used part of the stacks, data of program and libraries, small
+ * anonymous mappings (thread-local storage and the loader's lists live there), the beginning of the
+ * heap.
  *
  * A mapping is judged by its line in maps. Names are the target's choice, so a name may put more
  * into its own core or less, and nothing else.
@@ -95,6 +96,11 @@ bool region_wants_anon(const struct maps_entry *e)
 	return e->inode && !(e->prot & (MAPS_WRITE | MAPS_SHARED)) && !is_device(e);
 }
 
+bool region_wants_file(const struct maps_entry *e)
+{
+	return e->deleted && region_wants_anon(e) && e->end - e->start <= DELETED_MAX_BYTES;
+}
+
 static struct region_choice whole(
 	const struct maps_entry *e, enum region_class class, enum region_source source)
 {
@@ -116,7 +122,7 @@ static struct region_choice choose_file(
 
 	if (e->prot & MAPS_WRITE || f->has_anon)
 		return whole(e, f->has_sp ? REGION_STACK : REGION_RUNTIME, REGION_OVERLAY);
-	if (e->deleted && deleted_too && e->end - e->start <= DELETED_MAX_BYTES)
+	if (deleted_too && region_wants_file(e) && f->sees_file)
 		return whole(e, REGION_FILE, REGION_OVERLAY);
 	if (e->offset_bytes)
 		return nothing(e);

@@ -59,9 +59,11 @@ enum region_flag {
 /* What is known of a mapping besides its line in maps. */
 struct region_facts {
 	const struct maps_entry *entry;
-	bool has_sp;   /* a thread's stack pointer points into it */
-	bool has_anon; /* some page is not the file's; asked only where region_wants_anon() says so
-			*/
+	bool has_sp;	/* a thread's stack pointer points into it */
+	bool sees_file; /* its file can be had, though it has no name any more; asked only where
+			   region_wants_file() says so */
+	bool has_anon;	/* some page is not the file's; asked only where region_wants_anon() says so
+			 */
 };
 
 struct region_choice {
@@ -73,6 +75,9 @@ struct region_choice {
 
 /* Whether the choice depends on has_anon: a private mapping of a file that cannot be written. */
 bool region_wants_anon(const struct maps_entry *entry);
+
+/* Whether it depends on sees_file: such a mapping of a file that has been deleted. */
+bool region_wants_file(const struct maps_entry *entry);
 
 /* Whether a mapping appears in the core's program headers at all ([vsyscall] does not). */
 bool region_listed(const struct maps_entry *entry);

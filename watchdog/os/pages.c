@@ -497,16 +497,28 @@ static int open_by_descriptor(
 	return n < 0 ? -errno : -ENOENT;
 }
 
-int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const char *path,
-	const struct file_identity *identity, int *ret_fd)
+/* What is mapped there, as O_PATH, or -1. */
+static int open_mapped(const struct pages *p, uint64_t start, uint64_t end)
 {
-	_cleanup_close_ int fd = -1;
 	char name[40];
 
 	(void)snprintf(name, sizeof(name), "%llx-%llx", (unsigned long long)start,
 		(unsigned long long)end); /* 33 bytes at most */
-	if (p->map_files_fd >= 0)
-		fd = openat(p->map_files_fd, name, O_PATH | O_CLOEXEC);
+	return p->map_files_fd < 0 ? -1 : openat(p->map_files_fd, name, O_PATH | O_CLOEXEC);
+}
+
+bool pages_sees_file(const struct pages *p, uint64_t start, uint64_t end)
+{
+	_cleanup_close_ int fd = open_mapped(p, start, end);
+
+	return fd >= 0;
+}
+
+int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const char *path,
+	const struct file_identity *identity, int *ret_fd)
+{
+	_cleanup_close_ int fd = open_mapped(p, start, end);
+
 	if (fd >= 0 && reopen_plain(fd, /* wanted= */ NULL, ret_fd) == 0)
 		return 0;
 	if (path && path[0] == '/') {

@@ -117,4 +117,10 @@ int pages_read_one(const struct pages *p, uint64_t address, void *buffer, size_t
 int pages_open_file(const struct pages *p, uint64_t start, uint64_t end, const char *path,
 	const struct file_identity *identity, int *ret_fd);
 
+/*
+ * Whether the file behind a mapping can be had through map_files, as pages_open_file() has a
+ * deleted one: it needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. Asks no file server.
+ */
+bool pages_sees_file(const struct pages *p, uint64_t start, uint64_t end);
+
 #endif
