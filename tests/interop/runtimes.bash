@@ -87,7 +87,7 @@ runtime_read() {
 			-x "$TOP/deploy/runtimes/pyheap.py" -ex 'thread apply all py-bt' /usr/bin/python3.11 "$core"
 		;;
 	go)
-		printf '%s\n' 'goroutines -t 6' 'print len(main.chunks)' exit > "$RUNTIMES_BUILD/go/commands"
+		printf '%s\n' 'goroutines -t 20' 'print len(main.chunks)' exit > "$RUNTIMES_BUILD/go/commands"
 		dlv core "$RUNTIMES_BUILD/go/leak-service" "$core" --init "$RUNTIMES_BUILD/go/commands" \
 			--allow-non-terminal-interactive=true < /dev/null
 		;;
