@@ -532,6 +532,7 @@ static int run(struct dump *d)
 		say(why);
 		return code;
 	}
+	(void)process_prefer_session(); /* without the right it stays as it is */
 	if (capture_new(&capture_limits_default, &d->capture) < 0) {
 		say("no memory for the tables of a capture");
 		return EXIT_CODE_FAILED;

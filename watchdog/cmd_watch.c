@@ -81,6 +81,8 @@ static void take_precedence(void)
 		setpriority(PRIO_PROCESS, 0, -20) != 0)
 		tell_degraded(NULL, "scheduling", -errno,
 			"grant CAP_SYS_NICE, or samples may come late on a busy host");
+	/* For the capturers, which are not real-time. Without the right it stays as it is. */
+	(void)process_prefer_session();
 	/* Without CAP_SYS_RESOURCE it stays as it is; the unit and the pod can set it for us. */
 	(void)process_set_oom_adj(getpid(), OWN_OOM_ADJ);
 }

@@ -2,10 +2,10 @@
 /*
  * Runs the user's commands. See command.h for the contract.
  *
- * posix_spawn(3) gives the child a process group, default signals and an empty mask, so that a
- * command can neither stop us nor inherit what we block. Its output goes where ours goes. The
- * deadline ends the whole group. A command never delays an incident: nobody waits for it, and the
- * engine does not know of it.
+ * posix_spawn(3) gives the child a session, default signals and an empty mask, so that a command
+ * can neither stop us nor inherit what we block, nor the precedence of our session. Its output goes
+ * where ours goes. The deadline ends its whole process group. A command never delays an incident:
+ * nobody waits for it, and the engine does not know of it.
  */
 #include "command.h"
 
@@ -118,9 +118,8 @@ static int spawn(const char *text, char *const environment[], pid_t *ret)
 	(void)sigfillset(&all);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setsigdefault(&attr, &all);
-	(void)posix_spawnattr_setpgroup(&attr, 0);
 	(void)posix_spawnattr_setflags(
-		&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+		&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	r = posix_spawn(ret, "/bin/sh", NULL, &attr, argv, environment);
 	(void)posix_spawnattr_destroy(&attr);
 	return -r;

@@ -665,6 +665,23 @@ carried_on() {
 	[ ! -e "/proc/$1" ] || [ "$(field "$1" State)" = Z ]
 }
 
+@test "its session comes first, where it leads one" {
+	[ -w /proc/self/autogroup ] || skip "this kernel does not group by session"
+	[[ $(< /proc/self/autogroup) == *"nice 0" ]] || skip "this session has a value of its own"
+	leak --pattern touch --total 16M
+	halted capture-pages -d "$D/out"
+	[[ $(< "/proc/$DUMP/autogroup") == *"nice 0" ]]
+	wait_until 60 carried_on "$DUMP"
+	OOMSNAP_FAULT=capture-pages=stop setsid "$TEST_OOMSNAP" dump "$PID" -d "$D/out" 3>&- \
+		> "$D/said" 2>&1 &
+	DUMP=$!
+	STARTED+=("$DUMP")
+	wait_until 10 stopped "$DUMP"
+	[[ $(< "/proc/$DUMP/autogroup") == *"nice -20" ]]
+	wait_until 60 carried_on "$DUMP"
+	[[ $(< /proc/self/autogroup) == *"nice 0" ]]
+}
+
 @test "Ctrl-C lets the target go and leaves nothing" {
 	leak --pattern touch --total 64M
 	local signal

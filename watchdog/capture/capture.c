@@ -71,7 +71,8 @@ const char *capture_status_name(enum capture_status status)
 
 /*
  * A target that stands still waits for us: on a busy machine the copy took twice as long at the
- * priority of everybody else. Only where nobody has chosen another one; the threads inherit it.
+ * priority of everybody else. Only where nobody has chosen another one; the threads inherit it. It
+ * counts within our session only, for which the caller has process_prefer_session().
  */
 static void hurry(void)
 {

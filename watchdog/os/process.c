@@ -99,6 +99,29 @@ int process_set_oom_adj(pid_t pid, int value)
 	return r == -ENOENT || r == -ESRCH ? PROCESS_GONE : r;
 }
 
+int process_prefer_session(void)
+{
+	static const char path[] = "/proc/self/autogroup";
+	static const char unchosen[] = " nice 0\n";
+	_cleanup_close_ int fd = -1;
+	char text[64]; /* "/autogroup-ID nice N" */
+	ssize_t n;
+
+	if (getsid(0) != getpid())
+		return 0;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = fd_read_text(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return (int)n;
+	text[n] = '\0';
+	if ((size_t)n < sizeof(unchosen) - 1 ||
+		strcmp(text + n - (sizeof(unchosen) - 1), unchosen) != 0)
+		return 0;
+	return fd_write_text_at(AT_FDCWD, path, "-20");
+}
+
 #define COMM_BYTES 15 /* TASK_COMM_LEN less its terminator */
 
 int process_find(const char *name, pid_t *ret)

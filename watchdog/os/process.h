@@ -36,6 +36,15 @@ int process_signal(int pidfd, int signal);
 int process_get_oom_adj(pid_t pid, int *ret);
 int process_set_oom_adj(pid_t pid, int value);
 
+/*
+ * Has the scheduler prefer the session that this process leads (a service, the program of a
+ * container), as nice -20 would: where the kernel groups by session, nice values count within one
+ * only (sched(7), autogroup). Nothing is done where another one leads it, a shell say, or where
+ * somebody has chosen a value. 0, or -errno (-ENOENT: this kernel groups not; -EPERM:
+ * CAP_SYS_NICE).
+ */
+int process_prefer_session(void);
+
 /* Memory that only this process's end would give back: RssAnon + RssShmem of /proc/PID/status. */
 int process_rss(pid_t pid, uint64_t *ret_bytes);
 
