@@ -525,6 +525,7 @@ static void catch_signals(void)
 static int run(struct dump *d)
 {
 	char why[WHY_MAX] = "";
+	struct capture_limits limits = capture_limits_default;
 	int worst = EXIT_CODE_OK;
 	int code = dump_target_find(&d->selector, &d->target, why, sizeof(why));
 
@@ -533,7 +534,8 @@ static int run(struct dump *d)
 		return code;
 	}
 	(void)process_prefer_session(); /* without the right it stays as it is */
-	if (capture_new(&capture_limits_default, &d->capture) < 0) {
+	limits.touch = false;
+	if (capture_new(&limits, &d->capture) < 0) {
 		say("no memory for the tables of a capture");
 		return EXIT_CODE_FAILED;
 	}

@@ -104,10 +104,11 @@ struct capture_limits {
 	uint32_t max_threads; /* further ones are counted, not written */
 	uint32_t max_mappings;
 	uint32_t copy_threads; /* 1..4 workers, created now */
-	uint32_t buffer_bytes; /* per worker */
+	uint32_t buffer_bytes; /* one of a worker's */
+	bool touch; /* all memory now, so that a capture needs none; else the tables as they fill */
 };
-/* 32,768 threads, 131,072 mappings, 2 workers; the memory that this takes is stated in capture.c.
- */
+/* 32,768 threads, 131,072 mappings, 2 workers, touched; the memory that this takes is stated in
+ * capture.c. */
 extern const struct capture_limits capture_limits_default;
 
 /*
@@ -123,9 +124,9 @@ typedef bool capture_callback(
 
 /*
  * Allocates everything that captures will need, starts the copy workers (parked), and touches the
- * memory. The calling thread, which is to call capture_run(), and the workers get the nice value
- * -20 where they may and nobody has chosen one. 0, or -ENOMEM, -EAGAIN. capture_free() accepts
- * NULL.
+ * memory where limits->touch says so. The calling thread, which is to call capture_run(), and the
+ * workers get the nice value -20 where they may and nobody has chosen one. 0, or -ENOMEM, -EAGAIN.
+ * capture_free() accepts NULL.
  */
 int capture_new(const struct capture_limits *limits, struct capture **ret);
 void capture_free(struct capture *c);

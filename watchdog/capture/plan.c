@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -67,12 +68,14 @@ int plan_new(const struct capture_limits *limits, struct capture_plan **ret)
 		padded(segments * sizeof(*plan->order)) + padded(PLAN_NAMES_BYTES) +
 		padded(PLAN_TEXT_BYTES) + padded(PLAN_NOTES_BYTES) + padded(ARCH_REGSET_MAX_BYTES) +
 		padded(PTRACE_BITMAP_BYTES);
-	plan->memory = aligned_alloc(TABLE_ALIGN, plan->memory_bytes);
-	if (!plan->memory) {
+	plan->memory = mmap(NULL, plan->memory_bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (plan->memory == MAP_FAILED) {
 		free(plan);
 		return -ENOMEM;
 	}
-	memset(plan->memory, 0, plan->memory_bytes);
+	if (limits->touch)
+		memset(plan->memory, 0, plan->memory_bytes);
 	at = plan->memory;
 	plan->max_threads = limits->max_threads;
 	plan->max_regions = limits->max_mappings;
@@ -113,7 +116,7 @@ void plan_free(struct capture_plan *plan)
 	if (!plan)
 		return;
 	plan_close(plan);
-	free(plan->memory);
+	(void)munmap(plan->memory, plan->memory_bytes); /* cannot fail: it is our own */
 	free(plan);
 }
 
