@@ -5,6 +5,8 @@
  *   pulse SIZE_MIB CONTENT    fill memory, print "ready PID", then watch the clock
  *   pulse SIZE_MIB copy       print the MiB/s of copying so much memory once, by as many threads as
  *                             there are processors
+ *   pulse SIZE_MIB keep       the same, and each piece once more, into the page cache: every thread
+ *                             writes a file of its own, which is removed, in the working directory
  *
  * For benchmarks that compare dumpers: a tool's own word for the pause that it causes is not to be
  * relied on, and different tools mean different things by it. So the target itself looks at the
@@ -17,8 +19,9 @@
  * pointers, small numbers and text, a quarter of them freed again; "mappings" is "random" cut into
  * MAPPINGS mappings by protection, every other one read-only.
  *
- * Limits: one thread but for "copy"; pages of 4 KiB.
+ * Limits: one thread but for "copy" and "keep"; pages of 4 KiB.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -35,6 +38,7 @@
 #define SLEEP_NS 100000L
 #define COPIERS_MAX 64
 #define MAPPINGS ((size_t)1000)
+#define PIECE ((size_t)256 << 10) /* stays in the cache of a processor between its two copies */
 
 static volatile sig_atomic_t asked;
 
@@ -134,22 +138,49 @@ struct part {
 	unsigned char *from;
 	unsigned char *to;
 	size_t bytes;
+	size_t kept;
+	int fd; /* -1: it is only copied */
 };
+
+static void keep_part(struct part *part)
+{
+	for (; part->kept < part->bytes; part->kept += PIECE) {
+		memcpy(part->to, part->from + part->kept, PIECE);
+		if (pwrite(part->fd, part->to, PIECE, (off_t)part->kept) != (ssize_t)PIECE)
+			return; /* the count tells */
+	}
+}
 
 static void *copy_part(void *arg)
 {
 	struct part *part = arg;
 
 	memset(part->from, 1, part->bytes);
-	memset(part->to, 2, part->bytes);
+	memset(part->to, 2, part->fd < 0 ? part->bytes : PIECE);
 	(void)pthread_barrier_wait(
 		part->begin); /* both calls fail only for a barrier that is none */
-	memcpy(part->to, part->from, part->bytes);
+	if (part->fd < 0) {
+		memcpy(part->to, part->from, part->bytes);
+		part->kept = part->bytes * part->to[part->bytes - 1]; /* no copy is left out */
+	} else {
+		keep_part(part);
+	}
 	return NULL;
 }
 
+static int scratch_file(void)
+{
+	int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0) {
+		perror("pulse: a file in the working directory");
+		exit(1);
+	}
+	return fd;
+}
+
 /* One thread for each processor, each with its share. */
-static int copy(size_t bytes)
+static int copy(size_t bytes, bool keep)
 {
 	pthread_barrier_t begin;
 	pthread_t thread[COPIERS_MAX];
@@ -161,8 +192,13 @@ static int copy(size_t bytes)
 	count = count < 1 ? 1 : count > COPIERS_MAX ? COPIERS_MAX : count;
 	(void)pthread_barrier_init(&begin, NULL, (unsigned int)count + 1);
 	for (size_t i = 0; i < count; i++) {
-		part[i] = (struct part){
-			&begin, map(bytes / count), map(bytes / count), bytes / count};
+		size_t share = bytes / count / PIECE * PIECE;
+
+		part[i] = (struct part){.begin = &begin,
+			.from = map(share),
+			.to = map(keep ? PIECE : share),
+			.bytes = share,
+			.fd = keep ? scratch_file() : -1};
 		if (pthread_create(&thread[i], NULL, copy_part, &part[i]) != 0) {
 			fputs("pulse: no thread\n", stderr);
 			return 1;
@@ -172,10 +208,10 @@ static int copy(size_t bytes)
 	begin_ns = now_ns();
 	for (size_t i = 0; i < count; i++) {
 		(void)pthread_join(thread[i], NULL);
-		sum += part[i].to[part[i].bytes - 1]; /* read, so that no copy is left out */
+		sum += part[i].kept;
 	}
-	printf("%.0f\n", (double)(bytes / MIB) * 1e9 / (double)(now_ns() - begin_ns));
-	return sum == count ? 0 : 1;
+	printf("%.0f\n", (double)sum / MIB * 1e9 / (double)(now_ns() - begin_ns));
+	return sum > bytes - count * PIECE ? 0 : 1;
 }
 
 static void watch_clock(void)
@@ -207,8 +243,8 @@ int main(int argc, char **argv)
 	const char *content = argc == 3 ? argv[2] : "";
 
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	if (bytes && strcmp(content, "copy") == 0)
-		return copy(bytes);
+	if (bytes && (strcmp(content, "copy") == 0 || strcmp(content, "keep") == 0))
+		return copy(bytes, content[0] == 'k');
 	if (bytes && strcmp(content, "random") == 0) {
 		(void)fill_pages(bytes, false);
 	} else if (bytes && strcmp(content, "half-zero") == 0) {
@@ -218,7 +254,7 @@ int main(int argc, char **argv)
 	} else if (bytes && strcmp(content, "mappings") == 0) {
 		fill_mappings(bytes);
 	} else {
-		fputs("usage: pulse SIZE_MIB random|half-zero|heap|mappings|copy\n", stderr);
+		fputs("usage: pulse SIZE_MIB random|half-zero|heap|mappings|copy|keep\n", stderr);
 		return 2;
 	}
 	(void)signal(SIGUSR1, on_ask);
