@@ -23,6 +23,7 @@ teardown() {
 		kill -KILL "$pid" 2> /dev/null || true
 	done
 	! mountpoint -q "$D/mnt" || umount "$D/mnt"
+	! grep -qs "^$D/swap " /proc/swaps || swapoff "$D/swap"
 	[ ! -f "$D/map_count" ] || cat "$D/map_count" > "$MAX_MAP_COUNT"
 	[ ! -f "$D/hugepages" ] || cat "$D/hugepages" > "$HUGEPAGES"
 	rm -rf "$D"
@@ -766,6 +767,38 @@ carried_on() {
 	gdb -nx -batch -ex bt "$LEAKER" "$D/unpacked" | grep -q ' main ('
 	eu-unstrip -n --core "$D/unpacked" | grep -q /leaker
 	grep -q "core complete" "$b/report.html"
+}
+
+# swapped_out PID KIB: the group gives up what it can until so much of the process is in swap.
+swapped_out() {
+	echo 12M > "$(cg_path app)/memory.reclaim" 2> /dev/null || true # less was to be had
+	[ "$(field "$1" VmSwap)" -ge "$2" ]
+}
+
+# The machine is ours alone: swap is the machine's.
+# bats test_tags=lane:vm
+@test "swapped pages are in a plain core and in a compressed one" {
+	dd if=/dev/zero of="$D/swap" bs=1M count=32 status=none
+	chmod 600 "$D/swap"
+	mkswap "$D/swap" > /dev/null
+	swapon "$D/swap"
+	leak --pattern touch --total 16M
+	kill -STOP "$PID" # so that both are of the same moment
+	wait_until 5 stopped "$PID"
+	wait_until 30 swapped_out "$PID" 4096
+	run "$OOMSNAP" dump "$PID" -d "$D/out" --json
+	equal 0 "$status"
+	[ "$(grep -oP '"swap_bytes": ?\K[0-9]+' <<< "$output")" -ge $((4 << 20)) ]
+	mv "$(bundle)/core" "$D/core"
+	rm -rf "$D/out"
+	"$CORECHECK" "$D/core" --min-filled $((16 << 20))
+	wait_until 30 swapped_out "$PID" 4096
+	run "$OOMSNAP" dump "$PID" -d "$D/out" --compress zstd --json
+	equal 0 "$status"
+	[ "$(grep -oP '"swap_bytes": ?\K[0-9]+' <<< "$output")" -ge $((4 << 20)) ]
+	zstd -q -d "$(bundle)/core.zst" -o "$D/unpacked"
+	"$CORECHECK" "$D/unpacked" --min-filled $((16 << 20))
+	gdb -nx -batch -ex bt "$LEAKER" "$D/unpacked" | grep -q ' main ('
 }
 
 @test "inspect: JSON, and a core compressed by zstd" {
