@@ -369,6 +369,46 @@ weight() {
 	[[ $output == *" main ("* ]]
 }
 
+# code_in CORE START OFFSET SIZE FILE: how much of a mapping's code is in a core: all (and it is what
+# the file has), none, or what else it is.
+code_in() {
+	PYTHONPATH=$TOP/tests/tool python3 -B - "$@" << 'END'
+import sys
+from elfcore import Core
+core, start = Core(sys.argv[1]), int(sys.argv[2], 16)
+with open(sys.argv[5], "rb") as file:
+    file.seek(int(sys.argv[3], 16))
+    code = file.read(int(sys.argv[4]))
+load = next(one for one in core.loads if one.vaddr == start)
+same = core.at(load.offset, load.filesz)[: len(code)] == code
+print("none" if not load.filesz else "all" if same else f"{load.filesz} bytes")
+END
+}
+
+@test "types: the code of a program that was deleted is kept, that of a library that is there is not" {
+	cp "$LEAKER" "$D/gone"
+	LEAKER=$D/gone leak --pattern touch --total 4M
+	local type program library path=
+	# START, OFFSET, SIZE of the code of both.
+	program=$(awk '$2 == "r-xp" && $6 ~ /gone$/ {split($1, a, "-"); print a[1], $3}' "/proc/$PID/maps")
+	library=$(awk '$2 == "r-xp" && $6 ~ /libc[.]so/ {split($1, a, "-"); print a[1], $3}' "/proc/$PID/maps")
+	path=$(awk '$2 == "r-xp" && $6 ~ /libc[.]so/ {print $6}' "/proc/$PID/maps")
+	rm "$D/gone"
+	for type in full heap mini; do
+		"$OOMSNAP" dump "$PID" -o "$D/$type" --type "$type"
+		# shellcheck disable=SC2086
+		equal none "$(code_in "$D/$type" $library 4096 "$path")"
+	done
+	# shellcheck disable=SC2086
+	equal all "$(code_in "$D/full" $program 4096 "$LEAKER")"
+	# shellcheck disable=SC2086
+	equal all "$(code_in "$D/heap" $program 4096 "$LEAKER")"
+	# shellcheck disable=SC2086
+	equal none "$(code_in "$D/mini" $program 4096 "$LEAKER")"
+	[ "$(stat -c %b "$D/mini")" -lt "$(stat -c %b "$D/heap")" ]
+	untouched "$PID"
+}
+
 @test "--cgroup takes the biggest process, or all" {
 	cg_new app
 	cg_spawn app sleep 1000
