@@ -10,26 +10,46 @@ POD=$CG_PREFIX
 POD_IMAGE=localhost/$POD-image # of this run alone: another tree may run the same at the same time
 export CONTAINERS_CONF=$POD_DIR/containers.conf
 
-# Where limits of processes and files cannot be raised, podman's own defaults are refused.
+# The machines have podman's storage as tests/vm/run made it, with the image in it: to build it takes
+# half a minute there.
+[ "$OOMSNAP_LANE" = host ] || export CONTAINERS_STORAGE_CONF=$POD_DIR/storage.conf
+
+# MB/s at which a program leaks until its end: without a shield we must be faster, also where every
+# instruction is emulated.
+POD_RATE=20
+[ "$OOMSNAP_LANE" = host ] || POD_RATE=10
+
+# Where limits of processes and files cannot be raised, podman's own defaults are refused. On cgroup v2
+# podman 4.3 forbids a pod's group every device unless systemd makes it.
 pods_configure() {
+	local manager=cgroupfs
 	mkdir -p "$POD_DIR"
+	[ "$OOMSNAP_LANE" != vm-systemd ] || manager=systemd
 	cat > "$CONTAINERS_CONF" <<- END
 		[containers]
 		default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=4096:4096"]
+		log_driver = "k8s-file"
 		[engine]
-		cgroup_manager = "cgroupfs"
+		cgroup_manager = "$manager"
 		events_logger = "file"
 		runtime = "$(command -v runc > /dev/null && echo runc || echo crun)"
 	END
+	[ "$OOMSNAP_LANE" = host ] || pods_storage_conf "$POD_DIR" > "$CONTAINERS_STORAGE_CONF"
+}
+
+pods_storage_conf() {
+	printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$1/storage" "$1/run"
 }
 
 pods_image() {
-	if [ -n "${OOMSNAP_IMAGE:-}" ]; then
+	if [ "$OOMSNAP_LANE" != host ]; then
+		podman tag localhost/oomsnap "$POD_IMAGE"
+		return
+	elif [ -n "${OOMSNAP_IMAGE:-}" ]; then
 		podman tag "$OOMSNAP_IMAGE" "$POD_IMAGE"
 		return
 	fi
-	# A machine has no compiler: tests/vm/run packs what was built.
-	[ "$OOMSNAP_LANE" != host ] || make -s -C "$TOP" static > /dev/null
+	make -s -C "$TOP" static > /dev/null
 	image_with "$POD_IMAGE"
 }
 
@@ -42,6 +62,20 @@ image_with() {
 		3>&- > /dev/null
 	printf 'FROM %s\nCOPY / /\n' "$POD_IMAGE-frame" > "$POD_DIR/Containerfile"
 	podman build -q -t "$name" -f "$POD_DIR/Containerfile" "$POD_DIR/root" 3>&- > /dev/null
+}
+
+# pods_storage DIR: DIR/storage is a storage of podman with the image, and the one for the first
+# container of a pod, in it. For tests/vm/run.
+pods_storage() {
+	POD_DIR=$1
+	CONTAINERS_CONF=$POD_DIR/containers.conf
+	export CONTAINERS_STORAGE_CONF=$POD_DIR/storage.conf
+	rm -rf "$POD_DIR"
+	mkdir -p "$POD_DIR"
+	pods_storage_conf "$POD_DIR" > "$CONTAINERS_STORAGE_CONF"
+	pods_configure
+	pods_image && podman tag "$POD_IMAGE" localhost/oomsnap &&
+		podman pod rm "$(podman pod create)" > /dev/null && rm -rf "$POD_DIR/storage/libpod"
 }
 
 # The manifests on stdin, with the image and the names of this run.
@@ -72,17 +106,22 @@ page_run() {
 	(cd "$PAGE_DIR" && umask 077 && timeout 120 bash -euxo pipefail commands 3>&-)
 }
 
-# pod_play PRIVILEGE SED...: deploy/podman's pod of that privilege with small limits, no network and
-# a program that leaks by itself, under the name of this run. Each SED changes it further.
+# pod_play PRIVILEGE SED...: deploy/podman's pod of that privilege without a network, under the name of
+# this run. The application has the limit LIMIT, 64Mi, and leaks by itself with LEAK, which ends before
+# the limit; each SED says otherwise, or more. The termination log is as the kubelet makes it.
 pod_play() {
 	local file=$1 edit=()
 	shift
 	for one in "$@"; do
 		edit+=(-e "$one")
 	done
+	install -m 0666 /dev/null "$POD_DIR/termination-log"
 	cat "$TOP/deploy/podman/config.yaml" "$TOP/deploy/podman/$file.yaml" | pod_names |
-		sed -e '/ports:/,/hostIP/d' -e 's/memory: 256Mi/memory: 64Mi/' \
-			-e 's/args: \[--listen.*/args: [--pattern, touch, --rate, "40"]/' "${edit[@]}" \
+		sed -e '/ports:/,/hostIP/d' -e 's/memory: 256Mi/memory: LIMIT/' \
+			-e 's/args: \[--listen.*/args: [LEAK]/' \
+			-e '/- name: app$/a\      volumeMounts: [{name: log, mountPath: /dev/termination-log}]' \
+			-e '/^  volumes:/a\    - {name: log, hostPath: {path: '"$POD_DIR"'/termination-log, type: File}}' \
+			"${edit[@]}" -e 's/LIMIT/64Mi/' -e 's/LEAK/--pattern, touch, --rate, "40", --total, 61M/' \
 			> "$POD_DIR/$POD.yaml"
 	podman kube play --network none "$POD_DIR/$POD.yaml" > /dev/null 3>&-
 	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-oomsnap")
@@ -91,6 +130,27 @@ pod_play() {
 
 pod_main_pid() {
 	podman inspect --format '{{.State.Pid}}' "$POD-$1"
+}
+
+# leak_now [N]: a program that was started with --start-paused leaks once it is watched, for the Nth time.
+leak_now() {
+	wait_event guarantee "${1:-1}" 60
+	kill -USR1 "$(pod_main_pid app)"
+}
+
+# app_group NAME: its control group as this side sees it.
+app_group() {
+	sed -n -e "s|^0::|$CG_ROOT|p" -e "s|^[0-9]*:memory:|$CG_ROOT|p" "/proc/$(pod_main_pid "$1")/cgroup" | tail -n 1
+}
+
+# The container runs on with the limit that it had, and the kernel has killed nobody in it.
+pod_released() {
+	local group
+	group=$(app_group "$1")
+	wait_until 20 is_running "$(pod_main_pid "$1")"
+	grep -qx 'oom_kill 0' "$group"/memory.{events,oom_control} 2> /dev/null
+	grep -qx "${2:-$((64 << 20))}" "$group"/memory.{max,limit_in_bytes} 2> /dev/null
+	[ "$(cat "/proc/$(pod_main_pid "$1")/oom_score_adj")" -ne -1000 ]
 }
 
 # The core of the last capture, by its path on this side.
