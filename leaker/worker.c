@@ -49,6 +49,15 @@ int workers_init(struct workers *w)
 	return 0;
 }
 
+/* The C library refuses less than its own minimum: 16 KiB on x86-64, 128 KiB on arm64. */
+static size_t stack_of(size_t asked)
+{
+	long least = sysconf(_SC_THREAD_STACK_MIN);
+	size_t bytes = asked + OWN_STACK_BYTES;
+
+	return least > 0 && (size_t)least > bytes ? (size_t)least : bytes;
+}
+
 static void *run(void *arg)
 {
 	struct worker *worker = arg;
@@ -72,7 +81,7 @@ int workers_spawn(
 	r = pthread_attr_init(&attr);
 	if (r != 0)
 		return -r;
-	r = pthread_attr_setstacksize(&attr, stack_bytes + OWN_STACK_BYTES);
+	r = pthread_attr_setstacksize(&attr, stack_of(stack_bytes));
 	if (r == 0)
 		r = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	(void)pthread_mutex_lock(&w->lock);
