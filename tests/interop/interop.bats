@@ -12,6 +12,12 @@ PYTHON=/usr/bin/python3 # the one that Debian's python3-drgn belongs to
 THREADS=5               # main, the one that leads the workers, and three of these
 PATTERN_FILE=/proc/sys/kernel/core_pattern
 
+# Bytes of each thread's general and floating point registers, and what stands beside them.
+case $(uname -m) in
+aarch64) PRSTATUS=392 FPREGSET=528 BESIDE='ARM_TLS|AARCH64_TLS' ;;
+*) PRSTATUS=336 FPREGSET=512 BESIDE=X86_XSTATE ;;
+esac
+
 leak() {
 	local dir=$1
 	shift
@@ -29,6 +35,9 @@ setup_file() {
 	"$PYTHON" "$TOP/tests/tool/leaked.py" "$SHARED/ready" 50 > "$SHARED/expected"
 	"$OOMSNAP" dump "$LEAK_PID" -o "$SHARED/core"
 	kill -KILL "$LEAK_PID"
+	if [ -n "${OOMSNAP_OUT:-}" ]; then # for readers outside of this machine
+		cp "$SHARED/core" "$SHARED/expected" "$OOMSNAP_OUT/"
+	fi
 }
 
 teardown_file() {
@@ -131,9 +140,9 @@ found_all() {
 	eu-readelf -h -l -n "$CORE" > "$OUT" 2> "$BATS_TEST_TMPDIR/errors"
 	[ ! -s "$BATS_TEST_TMPDIR/errors" ]
 	saw 1 'Type: +CORE'
-	saw "$THREADS" '^  CORE +336  PRSTATUS'
-	saw "$THREADS" '^  CORE +512  FPREGSET'
-	saw "$THREADS" '^  LINUX +[0-9]+  X86_XSTATE'
+	saw "$THREADS" "^  CORE +$PRSTATUS  PRSTATUS"
+	saw "$THREADS" "^  CORE +$FPREGSET  FPREGSET"
+	saw "$THREADS" "^  LINUX +[0-9]+  ($BESIDE)"
 	saw 1 '^  CORE +136  PRPSINFO'
 	saw 1 '^  CORE +128  SIGINFO'
 	saw 1 '^  CORE +[0-9]+  AUXV'
@@ -151,11 +160,9 @@ found_all() {
 	grep -qE '/libc\.so\.6 ' "$OUT"
 }
 
-# same_as_the_kernel PATTERN: one stopped process, our core of it, and then the kernel's.
+# same_as_the_kernel: of LEAK_PID, stopped: our core in $1/ours, and then the kernel's.
 same_as_the_kernel() {
-	local d=$DUMPS-kernel failed=0
-	[ -w "$PATTERN_FILE" ] || skip "the kernel's core_pattern cannot be set here"
-	leak "$d" --pattern "$1" --dontdump 64K --protnone 64K --reserve 1G
+	local d=$1 failed=0
 	kill -STOP "$LEAK_PID"
 	wait_until 5 is_stopped "$LEAK_PID"
 	"$OOMSNAP" dump "$LEAK_PID" -o "$d/ours"
@@ -172,14 +179,50 @@ same_as_the_kernel() {
 	"$PYTHON" -B "$TOP/tests/tool/corediff.py" "$d/ours" "$d/kernel.$LEAK_PID"
 }
 
+# leak_as_the_kernel PATTERN: a leaker's memory of that kind.
+leak_as_the_kernel() {
+	[ -w "$PATTERN_FILE" ] || skip "the kernel's core_pattern cannot be set here"
+	leak "$DUMPS-kernel" --pattern "$1" --dontdump 64K --protnone 64K --reserve 1G
+	same_as_the_kernel "$DUMPS-kernel"
+}
+
 @test "the kernel's own core of the same threads holds the same, each difference explained" {
-	same_as_the_kernel threads
+	leak_as_the_kernel threads
 }
 
 @test "so it does with malloc's heap" {
-	same_as_the_kernel malloc
+	leak_as_the_kernel malloc
 }
 
 @test "so it does with shared memory that has holes" {
-	same_as_the_kernel memfd
+	leak_as_the_kernel memfd
+}
+
+# The value stands in a note of the core as often as the register is long, or more: a note of the
+# short vectors is shorter.
+@test "so it does with vector registers, each thread's in its own length" {
+	local d=$DUMPS-kernel registers value
+	[ -w "$PATTERN_FILE" ] || skip "the kernel's core_pattern cannot be set here"
+	mkdir -p "$d"
+	"$BUILD/tool/vectors" > "$d/log" 2>&1 < /dev/null 3>&- &
+	LEAK_PID=$!
+	wait_until 20 grep -q ready "$d/log"
+	same_as_the_kernel "$d"
+	while read -r registers value; do
+		echo "$registers: $("$PYTHON" -B - "$TOP/tests/tool" "$d/ours" "$value" <<- 'END'
+			import sys
+			sys.path.insert(0, sys.argv[1])
+			from elfcore import Core
+			word = int(sys.argv[3], 16).to_bytes(8, "little")
+			print(max(data.count(word) for of in Core(sys.argv[2]).threads().values()
+			          for kind, data in of.items() if kind != 1))
+		END
+		)"
+	done < <(grep -v ready "$d/log") > "$OUT"
+	cat "$OUT"
+	[ -s "$OUT" ]
+	[ "$(grep -cE ': [1-9]' "$OUT")" -eq "$(wc -l < "$OUT")" ]
+	if grep -q scalable "$OUT"; then
+		[ "$(sed -n 's/scalable: //p' "$OUT")" -gt "$(sed -n 's/short: //p' "$OUT")" ]
+	fi
 }

@@ -8,7 +8,12 @@ import collections
 import struct
 
 NT_NAMES = {1: "PRSTATUS", 2: "PRFPREG", 3: "PRPSINFO", 6: "AUXV", 0x202: "X86_XSTATE",
-            0x205: "X86_XSAVE_LAYOUT", 0x53494749: "SIGINFO", 0x46494c45: "FILE"}
+            0x205: "X86_XSAVE_LAYOUT", 0x53494749: "SIGINFO", 0x46494c45: "FILE",
+            0x401: "ARM_TLS", 0x402: "ARM_HW_BREAK", 0x403: "ARM_HW_WATCH",
+            0x404: "ARM_SYSTEM_CALL", 0x405: "ARM_SVE", 0x406: "ARM_PAC_MASK",
+            0x407: "ARM_PACA_KEYS", 0x408: "ARM_PACG_KEYS", 0x409: "ARM_TAGGED_ADDR_CTRL",
+            0x40a: "ARM_PAC_ENABLED_KEYS", 0x40b: "ARM_SSVE", 0x40c: "ARM_ZA", 0x40d: "ARM_ZT",
+            0x40e: "ARM_FPMR", 0x40f: "ARM_POE", 0x410: "ARM_GCS"}
 PT_LOAD, PT_NOTE, PN_XNUM = 1, 4, 0xffff
 
 Segment = collections.namedtuple("Segment", "flags offset vaddr filesz memsz")
@@ -68,7 +73,7 @@ class Core:
         for note in self.notes:
             if note.type == 1:
                 current = result.setdefault(struct.unpack_from("<i", note.data, 32)[0], {})
-            if current is not None and note.type in (1, 2, 0x202):
+            if current is not None and (note.type in (1, 2, 0x202) or 0x400 < note.type < 0x500):
                 current[note.type] = note.data
         return result
 

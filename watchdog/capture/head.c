@@ -56,7 +56,7 @@ static void put_thread_status(struct capture_plan *plan, struct note_sink *sink,
 static void put_thread_regsets(struct capture_plan *plan, struct note_sink *sink, uint32_t i)
 {
 	for (size_t k = 0; k < arch_regset_count; k++) {
-		size_t want = plan->regset_len[k];
+		size_t want = plan_regset_len(plan, i, k);
 		size_t len = 0;
 
 		if (!want)

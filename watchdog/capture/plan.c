@@ -63,6 +63,7 @@ int plan_new(const struct capture_limits *limits, struct capture_plan **ret)
 	plan->memory_bytes = padded(threads * sizeof(*plan->threads)) +
 		padded(threads * sizeof(*plan->ns_tids)) +
 		padded(threads * sizeof(*plan->stack_pointers)) +
+		padded(threads * arch_regset_varying * sizeof(*plan->varying)) +
 		padded(regions * sizeof(*plan->regions)) +
 		padded(segments * sizeof(*plan->segments)) +
 		padded(segments * sizeof(*plan->order)) + padded(PLAN_NAMES_BYTES) +
@@ -83,6 +84,7 @@ int plan_new(const struct capture_limits *limits, struct capture_plan **ret)
 	plan->threads = take(&at, threads * sizeof(*plan->threads));
 	plan->ns_tids = take(&at, threads * sizeof(*plan->ns_tids));
 	plan->stack_pointers = take(&at, threads * sizeof(*plan->stack_pointers));
+	plan->varying = take(&at, threads * arch_regset_varying * sizeof(*plan->varying));
 	plan->regions = take(&at, regions * sizeof(*plan->regions));
 	plan->segments = take(&at, segments * sizeof(*plan->segments));
 	plan->order = take(&at, segments * sizeof(*plan->order));
@@ -213,7 +215,7 @@ static bool stack_pointer(struct capture_plan *plan, const struct ptrace_thread 
 	return proc_where(plan->proc_fd, t->tid, ret, &pc) == 0;
 }
 
-/* Sizes of the register sets, which are the same for every thread of a processor's user. */
+/* Sizes of the register sets that are the same for every thread. */
 static int measure_regsets(struct capture_plan *plan, pid_t tid)
 {
 	elf_gregset_t regs;
@@ -229,6 +231,35 @@ static int measure_regsets(struct capture_plan *plan, pid_t tid)
 			    &plan->regset_len[i]))
 			plan->regset_len[i] = 0;
 	return 0;
+}
+
+/* The same for those that vary, of one thread. What it does not tell has no note. */
+static void measure_varying(struct capture_plan *plan, uint32_t i)
+{
+	uint32_t *at = plan->varying + i * arch_regset_varying;
+
+	for (size_t k = 0; k < arch_regset_count; k++) {
+		size_t len = 0;
+
+		if (!arch_regsets[k].varies)
+			continue;
+		if (plan->threads[i].state != PTRACE_THREAD_STOPPED ||
+			ptrace_registers(plan->threads[i].tid, arch_regsets[k].type, plan->regset,
+				ARCH_REGSET_MAX_BYTES, &len))
+			len = 0;
+		*at++ = (uint32_t)arch_regset_bytes(k, plan->regset, len);
+	}
+}
+
+size_t plan_regset_len(const struct capture_plan *plan, uint32_t i, size_t k)
+{
+	const uint32_t *at = plan->varying + i * arch_regset_varying;
+
+	if (!arch_regsets[k].varies)
+		return plan->regset_len[k];
+	for (size_t before = 0; before < k; before++)
+		at += arch_regsets[before].varies;
+	return *at;
 }
 
 int plan_registers(struct capture_plan *plan)
@@ -247,6 +278,7 @@ int plan_registers(struct capture_plan *plan)
 				continue;
 			measured = true;
 		}
+		measure_varying(plan, i);
 		if (plan_thread_in_core(plan, i) &&
 			stack_pointer(plan, t, &plan->stack_pointers[plan->stack_pointer_count]))
 			plan->stack_pointer_count++;
@@ -264,15 +296,13 @@ static int32_t tid_in_namespace(const struct capture_plan *plan, pid_t tid)
 	return status.ns_pid;
 }
 
-/* The first 79 bytes of the command line, with blanks where the arguments end. */
+/* The first 79 bytes of the command line, with blanks where the arguments end, the last one too. */
 static void read_args(const struct capture_plan *plan, char *ret, size_t size)
 {
 	size_t len;
 
 	if (proc_read(plan->proc_fd, "cmdline", ret, size - 1, &len))
 		return;
-	while (len && ret[len - 1] == '\0')
-		len--;
 	for (size_t i = 0; i < len; i++)
 		if (ret[i] == '\0')
 			ret[i] = ' ';

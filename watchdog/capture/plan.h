@@ -47,6 +47,7 @@ struct capture_plan {
 	char *text;	       /* PLAN_TEXT_BYTES */
 	unsigned char *notes;  /* PLAN_NOTES_BYTES */
 	unsigned char *regset; /* ARCH_REGSET_MAX_BYTES */
+	uint32_t *varying;     /* sizes of the register sets that vary, thread by thread */
 	uint32_t max_threads;
 	uint32_t max_regions;
 	uint32_t max_segments;
@@ -83,7 +84,7 @@ struct capture_plan {
 	uint64_t blind_bytes; /* readable, too large to be read without a pagemap, left out */
 	uint64_t note_offset; /* of our own note's desc in the file */
 	size_t auxv_len;
-	size_t regset_len[ARCH_REGSETS_MAX]; /* 0: this processor has none */
+	size_t regset_len[ARCH_REGSETS_MAX]; /* 0: this processor has none. See plan_regset_len() */
 	unsigned char auxv[PLAN_AUXV_BYTES];
 };
 
@@ -103,6 +104,12 @@ void plan_close(struct capture_plan *plan);
  * CAPTURE_GONE, -ENOTSUP for a 32-bit program.
  */
 int plan_registers(struct capture_plan *plan);
+
+/*
+ * Bytes of register set k (of arch_regsets) of thread i, as plan_registers() found it: 0 where it
+ * has none. Where the sets do not vary it is one number for all threads.
+ */
+size_t plan_regset_len(const struct capture_plan *plan, uint32_t i, size_t k);
 
 /* Thread ids inside the namespace, name, command line, auxiliary vector. 0, CAPTURE_GONE. */
 int plan_process(struct capture_plan *plan, const struct capture_request *request);

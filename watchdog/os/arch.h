@@ -6,22 +6,33 @@
 #ifndef OOMSNAP_OS_ARCH_H
 #define OOMSNAP_OS_ARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/procfs.h>
 
-#define ARCH_REGSET_MAX_BYTES (64U << 10) /* of one set; x86 state with AMX takes 11 KiB */
-#define ARCH_REGSETS_MAX 8
+#define ARCH_REGSET_MAX_BYTES                                                \
+	(68U << 10) /* of one set; x86 state with AMX takes 11 KiB, ZA of an \
+		       arm64 processor with the longest vectors 64 */
+#define ARCH_REGSETS_MAX 16
 
 /* A register set that stands beside NT_PRSTATUS, in the order in which the kernel writes them. */
 struct arch_regset {
 	uint32_t type;	   /* NT_* of <linux/elf.h>: for PTRACE_GETREGSET and for the note */
 	const char *owner; /* of the note: "CORE" or "LINUX" */
+	bool varies;	   /* its size differs from thread to thread */
 };
 
 extern const uint16_t arch_elf_machine; /* EM_* */
 extern const struct arch_regset arch_regsets[];
-extern const size_t arch_regset_count; /* <= ARCH_REGSETS_MAX */
+extern const size_t arch_regset_count;	 /* <= ARCH_REGSETS_MAX */
+extern const size_t arch_regset_varying; /* how many of them vary */
+
+/*
+ * How many of the len bytes that PTRACE_GETREGSET said to have given of set k are the set: of one
+ * that varies it says what the longest takes (regset_get(), kernel/ptrace.c), whatever it wrote.
+ */
+size_t arch_regset_bytes(size_t k, const void *bytes, size_t len);
 
 /* The stack pointer among the general registers. */
 uint64_t arch_stack_pointer(const elf_gregset_t *regs);

@@ -2,12 +2,16 @@
 /*
  * Register sets of 64-bit ARM, in the order of the kernel's cores (arch/arm64/kernel/ptrace.c):
  * floating point, the TLS pointer (without it no debugger finds thread-local variables), the
- * scalable vectors where there are any, and the pointer authentication masks, which an unwinder
- * needs to read return addresses. Sets that a processor does not have answer EINVAL or ENODEV to
- * PTRACE_GETREGSET and are left out of the core.
+ * scalable vectors and matrices where there are any, the pointer authentication masks, which an
+ * unwinder needs to read return addresses, and what else the processor has of a thread. Sets that
+ * it does not have answer EINVAL or ENODEV to PTRACE_GETREGSET and are left out of the core.
+ *
+ * The vectors' sets vary: a thread sets its own vector length, and the kernel keeps the long form
+ * only of a thread that has used them since its last system call. Each begins with its own size.
  *
  * Left out on purpose: hardware breakpoints and watchpoints, which belong to a debugger and say
- * nothing about the program.
+ * nothing about the program; the keys by which pointers are signed, which no reader needs and
+ * which are secrets of the process.
  */
 #include "os/arch.h"
 
@@ -23,17 +27,54 @@
 #ifndef NT_ARM_TAGGED_ADDR_CTRL
 #define NT_ARM_TAGGED_ADDR_CTRL 0x409
 #endif
+#ifndef NT_ARM_PAC_ENABLED_KEYS
+#define NT_ARM_PAC_ENABLED_KEYS 0x40a
+#endif
+#ifndef NT_ARM_SSVE /* Linux 5.19 */
+#define NT_ARM_SSVE 0x40b
+#define NT_ARM_ZA 0x40c
+#endif
+#ifndef NT_ARM_ZT /* 6.3 */
+#define NT_ARM_ZT 0x40d
+#endif
+#ifndef NT_ARM_FPMR /* 6.9 */
+#define NT_ARM_FPMR 0x40e
+#endif
+#ifndef NT_ARM_POE /* 6.12 */
+#define NT_ARM_POE 0x40f
+#endif
+#ifndef NT_ARM_GCS /* 6.13 */
+#define NT_ARM_GCS 0x410
+#endif
 
 const uint16_t arch_elf_machine = EM_AARCH64;
 const struct arch_regset arch_regsets[] = {
-	{NT_PRFPREG, "CORE"},
-	{NT_ARM_TLS, "LINUX"},
-	{NT_ARM_SYSTEM_CALL, "LINUX"},
-	{NT_ARM_SVE, "LINUX"},
-	{NT_ARM_PAC_MASK, "LINUX"},
-	{NT_ARM_TAGGED_ADDR_CTRL, "LINUX"},
+	{.type = NT_PRFPREG, .owner = "CORE"},
+	{.type = NT_ARM_TLS, .owner = "LINUX"},
+	{.type = NT_ARM_SYSTEM_CALL, .owner = "LINUX"},
+	{.type = NT_ARM_SVE, .owner = "LINUX", .varies = true},
+	{.type = NT_ARM_SSVE, .owner = "LINUX", .varies = true},
+	{.type = NT_ARM_ZA, .owner = "LINUX", .varies = true},
+	{.type = NT_ARM_ZT, .owner = "LINUX"},
+	{.type = NT_ARM_FPMR, .owner = "LINUX"},
+	{.type = NT_ARM_PAC_MASK, .owner = "LINUX"},
+	{.type = NT_ARM_PAC_ENABLED_KEYS, .owner = "LINUX"},
+	{.type = NT_ARM_TAGGED_ADDR_CTRL, .owner = "LINUX"},
+	{.type = NT_ARM_POE, .owner = "LINUX"},
+	{.type = NT_ARM_GCS, .owner = "LINUX"},
 };
 const size_t arch_regset_count = sizeof(arch_regsets) / sizeof(arch_regsets[0]);
+const size_t arch_regset_varying = 3;
+
+size_t arch_regset_bytes(size_t k, const void *bytes, size_t len)
+{
+	uint32_t size; /* the first word of struct user_sve_header and of user_za_header */
+
+	if (!arch_regsets[k].varies || len < sizeof(size))
+		return len;
+	memcpy(&size, bytes, sizeof(size));
+	return size < len ? size : len;
+}
 
 uint64_t arch_stack_pointer(const elf_gregset_t *regs)
 {

@@ -36,8 +36,19 @@ struct xfeat_component { /* as in arch/x86/include/uapi/asm/elf.h */
 };
 
 const uint16_t arch_elf_machine = EM_X86_64;
-const struct arch_regset arch_regsets[] = {{NT_PRFPREG, "CORE"}, {NT_X86_XSTATE, "LINUX"}};
+const struct arch_regset arch_regsets[] = {
+	{.type = NT_PRFPREG, .owner = "CORE"},
+	{.type = NT_X86_XSTATE, .owner = "LINUX"},
+};
 const size_t arch_regset_count = sizeof(arch_regsets) / sizeof(arch_regsets[0]);
+const size_t arch_regset_varying = 0;
+
+size_t arch_regset_bytes(size_t k, const void *bytes, size_t len)
+{
+	(void)k; /* none varies */
+	(void)bytes;
+	return len;
+}
 
 uint64_t arch_stack_pointer(const elf_gregset_t *regs)
 {

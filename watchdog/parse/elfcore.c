@@ -284,6 +284,9 @@ bool elfcore_process(const struct elfcore *core, struct elfcore_process *ret)
 	};
 	memcpy(ret->comm, note.desc + PRPSINFO_COMM, sizeof(ret->comm) - 1);
 	memcpy(ret->args, note.desc + PRPSINFO_ARGS, sizeof(ret->args) - 1);
+	for (size_t len = strlen(ret->args); len && ret->args[len - 1] == ' '; len--)
+		ret->args[len - 1] =
+			'\0'; /* the end of the last argument, as the kernel writes it */
 	return true;
 }
 
