@@ -89,7 +89,7 @@ TOOL_BIN := $(TOOL:%=$(OUT)/tool/%)
 PRELOAD_BIN := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(sort $(wildcard tests/preload/*.c)))
 
 .PHONY: all deps deps-test demo test check bench lint format fuzz asan image install clean help \
-	test-host test-vm test-runtimes test-brake test-programs man-lint layers static
+	test-host test-vm test-runtimes test-brake test-aarch64 test-programs man-lint layers static
 
 all: $(OUT)/oomsnap $(OUT)/leaker
 
@@ -214,6 +214,12 @@ test-runtimes: deps-test
 test-brake: deps-test
 	@$(MAKE) -s all test-programs
 	@BUILD=$(BUILD) tests/vm/brake
+
+# The product on 64-bit ARM, in a machine that QEMU emulates; see tests/vm/aarch64. Not in CI.
+test-aarch64:
+	@.ci/deps build test vm aarch64
+	@$(MAKE) -s all test-programs
+	@BUILD=$(BUILD) tests/vm/aarch64 $(T)
 
 test-vm: deps-test
 	@$(MAKE) -s all test-programs

@@ -871,7 +871,9 @@ swapped_out() {
 	run sh -c 'ulimit -c unlimited; kill -ABRT $$'
 	run "$OOMSNAP" inspect "$(ls "$D"/core*)"
 	equal 0 "$status"
-	[[ $output == *"complete, x86-64"* ]]
+	local machine=x86-64
+	[ "$(uname -m)" != aarch64 ] || machine=arm64
+	[[ $output == *"complete, $machine"* ]]
 }
 
 @test "no such cgroup, and what is none" {
