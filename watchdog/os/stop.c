@@ -24,8 +24,18 @@
 
 #define SHIELDED_ADJ (-1000)
 
-typedef void action(pid_t pid, const struct procstat *stat, struct ledger *ledger, uint32_t target,
-	struct stop_result *result);
+/* What is done to the processes of a cgroup, and whom it is done to. */
+struct sweep {
+	const struct cgroup *cg;
+	pid_t only;	      /* this process alone; 0: all of the cgroup */
+	const pid_t *first;   /* these before the others, in this order */
+	uint32_t first_count; /* of first */
+	struct ledger *ledger;
+	uint32_t target;       /* whose entries they are in the ledger */
+	enum ledger_kind kind; /* of the entries: who has one is passed over */
+	void (*act)(const struct sweep *sweep, pid_t pid, const struct procstat *stat,
+		struct stop_result *result);
+};
 
 static void fail(struct stop_result *result, int error)
 {
@@ -55,7 +65,7 @@ static void stop_threads(pid_t pid, int pidfd)
 		(void)proc_tasks(proc, stop_thread, &pid); /* the process has its signal */
 }
 
-static void stop_one(pid_t pid, const struct procstat *stat, struct ledger *ledger, uint32_t target,
+static void stop_one(const struct sweep *sweep, pid_t pid, const struct procstat *stat,
 	struct stop_result *result)
 {
 	_cleanup_close_ int fd = -1;
@@ -70,7 +80,7 @@ static void stop_one(pid_t pid, const struct procstat *stat, struct ledger *ledg
 		return;
 	if (r == 0)
 		r = ledger_note_process(
-			ledger, target, LEDGER_STOP, pid, stat->start_time_ticks, 0);
+			sweep->ledger, sweep->target, sweep->kind, pid, stat->start_time_ticks, 0);
 	if (r != 0) {
 		fail(result, r);
 		return;
@@ -82,13 +92,13 @@ static void stop_one(pid_t pid, const struct procstat *stat, struct ledger *ledg
 		stop_threads(pid, fd);
 		return;
 	}
-	ledger_strike_process(ledger, LEDGER_STOP, pid);
+	ledger_strike_process(sweep->ledger, sweep->kind, pid);
 	if (r < 0)
 		fail(result, r);
 }
 
-static void shield_one(pid_t pid, const struct procstat *stat, struct ledger *ledger,
-	uint32_t target, struct stop_result *result)
+static void shield_one(const struct sweep *sweep, pid_t pid, const struct procstat *stat,
+	struct stop_result *result)
 {
 	int adj;
 	int r = process_get_oom_adj(pid, &adj);
@@ -98,10 +108,10 @@ static void shield_one(pid_t pid, const struct procstat *stat, struct ledger *le
 	if (r == 0) {
 		if (adj == SHIELDED_ADJ) {
 			result->already++;
-			(void)ledger_process_value(ledger, LEDGER_SHIELD_PROCESS, stat->ppid, &adj);
+			(void)ledger_process_value(sweep->ledger, sweep->kind, stat->ppid, &adj);
 		}
-		r = ledger_note_process(
-			ledger, target, LEDGER_SHIELD_PROCESS, pid, stat->start_time_ticks, adj);
+		r = ledger_note_process(sweep->ledger, sweep->target, sweep->kind, pid,
+			stat->start_time_ticks, adj);
 	}
 	if (r != 0) {
 		fail(result, r);
@@ -113,7 +123,7 @@ static void shield_one(pid_t pid, const struct procstat *stat, struct ledger *le
 		result->done++;
 		return;
 	}
-	ledger_strike_process(ledger, LEDGER_SHIELD_PROCESS, pid);
+	ledger_strike_process(sweep->ledger, sweep->kind, pid);
 	if (r < 0)
 		fail(result, r);
 }
@@ -134,9 +144,7 @@ static void bring_forward(pid_t *pids, uint32_t count, const pid_t *first, uint3
 	}
 }
 
-static int each_process(const struct cgroup *cg, pid_t only, const pid_t *first,
-	uint32_t first_count, enum ledger_kind kind, action *act, struct ledger *ledger,
-	uint32_t target, struct stop_result *ret)
+static int each_process(const struct sweep *sweep, struct stop_result *ret)
 {
 	static pid_t
 		pids[STOP_PIDS_MAX]; /* the watchdog's loop is one thread and must not allocate */
@@ -148,22 +156,23 @@ static int each_process(const struct cgroup *cg, pid_t only, const pid_t *first,
 		int r = 0;
 
 		new = false;
-		if (only)
-			pids[count++] = only;
+		if (sweep->only)
+			pids[count++] = sweep->only;
 		else
-			r = cgroup_pids(cg, pids, STOP_PIDS_MAX, &count);
+			r = cgroup_pids(sweep->cg, pids, STOP_PIDS_MAX, &count);
 		if (r != 0 && r != -E2BIG)
 			return r;
-		bring_forward(pids, count, first, first_count);
+		bring_forward(pids, count, sweep->first, sweep->first_count);
 		for (uint32_t i = 0; i < count; i++) {
 			struct procstat stat;
 			uint32_t before = ret->done;
 
 			if (pids[i] == self || process_look(pids[i], &stat) != 0 ||
 				stat.state == 'Z' || stat.state == 'X' ||
-				ledger_has_process(ledger, kind, pids[i], stat.start_time_ticks))
+				ledger_has_process(
+					sweep->ledger, sweep->kind, pids[i], stat.start_time_ticks))
 				continue;
-			act(pids[i], &stat, ledger, target, ret);
+			sweep->act(sweep, pids[i], &stat, ret);
 			new = new || ret->done != before;
 		}
 		if (r != 0)
@@ -175,9 +184,17 @@ static int each_process(const struct cgroup *cg, pid_t only, const pid_t *first,
 int stop_processes(const struct cgroup *cg, pid_t only, const pid_t *first, uint32_t first_count,
 	struct ledger *ledger, uint32_t target, struct stop_result *ret)
 {
+	const struct sweep stop = {.cg = cg,
+		.only = only,
+		.first = first,
+		.first_count = first_count,
+		.ledger = ledger,
+		.target = target,
+		.kind = LEDGER_STOP,
+		.act = stop_one};
+
 	memset(ret, 0, sizeof(*ret));
-	return each_process(
-		cg, only, first, first_count, LEDGER_STOP, stop_one, ledger, target, ret);
+	return each_process(&stop, ret);
 }
 
 /* Notes, once per shield, what children that nobody noted get back: the first process's value. */
@@ -203,12 +220,14 @@ static int note_group(const struct cgroup *cg, struct ledger *ledger, uint32_t t
 int shield_processes(
 	const struct cgroup *cg, struct ledger *ledger, uint32_t target, struct stop_result *ret)
 {
+	const struct sweep shield = {.cg = cg,
+		.ledger = ledger,
+		.target = target,
+		.kind = LEDGER_SHIELD_PROCESS,
+		.act = shield_one};
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	r = note_group(cg, ledger, target);
-	if (r != 0)
-		return r;
-	return each_process(cg, /* only= */ 0, /* first= */ NULL, 0, LEDGER_SHIELD_PROCESS,
-		shield_one, ledger, target, ret);
+	return r ? r : each_process(&shield, ret);
 }
