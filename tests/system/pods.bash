@@ -174,15 +174,20 @@ pods_image_remove() {
 	podman rmi -f "$POD_IMAGE" "$POD_IMAGE-frame" "$POD_IMAGE-with" > /dev/null 2>&1 || true
 }
 
-# Removes the containers of this run. Where one was still being used podman has forgotten it and its
-# storage is left, under its name (--external), until it is asked again.
+# The containers of this run. Where one was still being used podman has forgotten it and its storage is
+# left, under its name (--external). The filter for names passes all of those by, images that are being
+# built elsewhere among them: it is ours.
+pods_containers() {
+	podman ps -a --external --format '{{.ID}} {{.Names}}' | sed -n "s/^\([0-9a-f]*\) $POD-.*/\1/p"
+}
+
 pods_containers_gone() {
 	local ids
-	ids=$(podman ps -aq --external --filter "name=^$POD")
+	ids=$(pods_containers)
 	[ -n "$ids" ] || return 0
 	# shellcheck disable=SC2086 # a list
 	podman rm -f -t 0 $ids > /dev/null 2>&1 || true
-	[ -z "$(podman ps -aq --external --filter "name=^$POD")" ]
+	[ -z "$(pods_containers)" ]
 }
 
 pods_teardown() {
