@@ -217,6 +217,15 @@ static void test_committed(void **state)
 				     "20000000-20800000 rw-p 00000000 00:00 0 \n"
 				     "20800000-20900000 r-xp 00000000 00:00 0 \n"
 				     "30000000-40000000 ---p 00000000 00:00 0 \n";
+	/* Two stacks below that row, and one above it. */
+	static const char stacks[] = "0effe000-0efff000 ---p 00000000 00:00 0 \n"
+				     "0efff000-0f7ff000 rw-p 00000000 00:00 0 \n"
+				     "0f7ff000-0f800000 ---p 00000000 00:00 0 \n"
+				     "0f800000-10000000 rw-p 00000000 00:00 0 \n"
+				     "10000000-10100000 rw-p 00000000 00:00 0 \n"
+				     "10100000-11000000 ---p 00000000 00:00 0 \n"
+				     "11000000-11001000 ---p 00000000 00:00 0 \n"
+				     "11001000-11801000 rw-p 00000000 00:00 0 \n";
 	static const char node[] = "10000000-10100000 rw-p 00000000 00:00 0 \n"
 				   "10140000-10180000 rw-p 00000000 00:00 0 \n"
 				   "10181000-10281000 rw-p 00000000 00:00 0 \n"
@@ -226,6 +235,7 @@ static void test_committed(void **state)
 
 	(void)state;
 	assert_int_equal(4 * MIB, committed(RUNTIME_DOTNET, 3 * MIB, dotnet));
+	assert_int_equal(MIB, committed(RUNTIME_DOTNET, 3 * MIB, stacks));
 	assert_int_equal(0, committed(RUNTIME_DOTNET, 300 * MIB, dotnet));
 	assert_int_equal(0, committed(RUNTIME_DOTNET, UINT64_MAX / 2, dotnet));
 	assert_int_equal(MIB + MIB / 4, committed(RUNTIME_NODE, MIB, node));

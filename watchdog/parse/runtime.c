@@ -497,6 +497,7 @@ bool runtime_argument(const char *text, size_t len, const char *suffix, uint32_t
 /* --- what a heap has asked for ------------------------------------------------------------- */
 
 #define RANGE_TIMES 5U		       /* .NET's collector reserves five times its hard limit */
+#define GUARD_BYTES 4096U	       /* below a thread's stack (glibc's default: one page) */
 #define V8_PAGE_BYTES UINT64_C(262144) /* so are its pages aligned */
 
 void runtime_range_end(struct runtime_range *range)
@@ -523,11 +524,19 @@ void runtime_range_add(struct runtime_range *range, const struct maps_entry *ent
 			range->committed_bytes = add_sat(range->committed_bytes, bytes);
 		return;
 	}
-	if (!ours || entry->start != range->end)
+	if (!ours || entry->start != range->end) {
 		runtime_range_end(range);
+		range->guarded = false;
+	}
 	range->end = entry->end;
 	if (!ours)
 		return;
+	/* Stacks are writable and hardly touched: 30 threads may have asked for 240 MiB. */
+	if (range->guarded || (!entry->prot && bytes == GUARD_BYTES)) {
+		runtime_range_end(range);
+		range->guarded = !range->guarded;
+		return;
+	}
 	range->row_bytes = add_sat(range->row_bytes, bytes);
 	if (entry->prot & MAPS_WRITE)
 		range->writable_bytes = add_sat(range->writable_bytes, bytes);

@@ -54,7 +54,8 @@ bool runtime_argument(const char *text, size_t len, const char *suffix, uint32_t
 /*
  * Sums up, line by line of /proc/PID/maps, what a heap has asked the kernel for, touched or not.
  * .NET's collector reserves one unbroken row of anonymous mappings, at least five times as large as
- * its hard limit; what it has asked for is the writable part. V8 takes pages that begin at
+ * its hard limit; what it has asked for is the writable part, but for the stacks of threads, which
+ * often lie in the same row, each behind a guard page. V8 takes pages that begin at
  * multiples of 256 KiB. For other runtimes nothing is found.
  */
 struct runtime_range {
@@ -63,6 +64,7 @@ struct runtime_range {
 	uint64_t end;		/* .NET: of the row so far */
 	uint64_t row_bytes;
 	uint64_t writable_bytes;
+	bool guarded;		  /* the last one was a guard page */
 	uint64_t committed_bytes; /* the result */
 };
 struct maps_entry;
