@@ -36,6 +36,8 @@ V2 = _controllers.exists() and "memory" in _controllers.read_text().split()
 ROOT = pathlib.Path("/sys/fs/cgroup" if V2 else "/sys/fs/cgroup/memory")
 FREEZER = pathlib.Path("/sys/fs/cgroup/freezer")
 
+NOBODY = 65534  # the user of a watchdog that is not root
+
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -154,9 +156,15 @@ class Group:
 class Watchdog:
     """oomsnap watch on some groups; its events as they come, newest last."""
 
-    def __init__(self, groups, scratch, settings):
+    def __init__(self, groups, scratch, settings, prefix=()):
         self.dumps, runtime = scratch / "dumps", scratch / "run"
-        command = [OOMSNAP, "watch", "--json", "--runtime-dir", runtime]
+        if prefix:  # another user's: what it writes to is made for it
+            shutil.rmtree(runtime, ignore_errors=True)
+            for path in self.dumps, runtime:
+                path.mkdir(mode=0o700, exist_ok=True)
+                os.chown(path, NOBODY, NOBODY)
+            scratch.chmod(0o711)
+        command = [*prefix, OOMSNAP, "watch", "--json", "--runtime-dir", runtime]
         for group in groups:
             command += ["--cgroup", group.path]
         for key, value in {"directory": self.dumps, **settings}.items():
@@ -266,8 +274,8 @@ class Bench:
         return group
 
     @contextlib.contextmanager
-    def watchdog(self, settings, *groups):
-        watchdog = Watchdog(groups, self.scratch, settings)
+    def watchdog(self, settings, *groups, prefix=()):
+        watchdog = Watchdog(groups, self.scratch, settings, prefix)
         try:
             yield watchdog
         finally:

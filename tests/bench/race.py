@@ -27,12 +27,20 @@ LEVELS = {
     "always": {"shield": "always", "tripwire": "on"},
     "kernel-stop": {"shield": "off", "tripwire": "on"},
     "best-effort": {"shield": "off", "tripwire": "off"},
+    "sidecar": {"hold": "ptrace"},
 }
-TOLD = {"always": "guaranteed"}  # what watch calls a level, where that is another word
+# What watch calls a level, where that is another word.
+TOLD = {"always": "guaranteed", "sidecar": "best-effort"}
+# The plain sidecar: another user with CAP_SYS_PTRACE, without shield, tripwire, notices of the
+# kernel or any priority. CAP_KILL is for the verdict alone, the hold is told to do without it.
+RIGHTS = "-all,+sys_ptrace,+kill"
+PREFIX = {"sidecar": ["setpriv", "--reuid", b.NOBODY, "--regid", b.NOBODY, "--clear-groups",
+                      "--inh-caps", RIGHTS, "--ambient-caps", RIGHTS, "--bounding-set", RIGHTS]}
 TODAY = ("poll-1s-gcore", "poll-100ms-gcore", "procdump")
 
 # One system call, or one after the other without a fault in user mode, takes these to the limit.
 SINGLE_CALL = ("populate", "read", "mlockall")
+SHARED = ("mmap-shared", "memfd", "sysv-shm")  # a sidecar has no right to see all of it
 # "crowd" and "storm" leak like "touch", with company in the group.
 COMPANY = {"crowd": "touch", "storm": "touch"}
 CROWD = 200
@@ -86,6 +94,9 @@ def cells():
     for limit in "32M", "96M":
         for pattern, threads in ("touch", 1), ("threads", 4):
             result.append(Cell(pattern, "max", threads, limit, "best-effort"))
+    result += [cell._replace(level="sidecar", quick=False) for cell in result
+               if cell.level == "best-effort" and cell.verdict == "kill"
+               and cell.pattern not in SHARED]
     for level in TODAY:
         for rate in "10", "100", "1000", "max":
             limit = "64M" if rate == "10" else "512M"
@@ -122,9 +133,11 @@ def promise(cell):
         return f"{cell.level}, {cell.pattern} (one system call)", False
     if cell.level == "kernel-stop":
         return "kernel-stop, faults from user mode", True
+    if cell.level == "sidecar":
+        return f"sidecar, faults from user mode, {cell.limit}", False
     if b.size(cell.limit) >= BEST_EFFORT_FROM:
-        return "best-effort, faults from user mode, 128M and more", True
-    return f"best-effort, faults from user mode, {cell.limit}", False
+        return f"{cell.level}, faults from user mode, 128M and more", True
+    return f"{cell.level}, faults from user mode, {cell.limit}", False
 
 
 def margin(events):
