@@ -4,20 +4,17 @@
  *
  * Both versions' names are in one list, and what is not there is passed over, so that nothing here
  * has to know the version. The directory may be one that the target shows us (/proc/PID/root/...,
- * where a pod's other container is reached): it is opened without blocking, files must be regular,
- * and only what lies on a cgroup file system is read.
+ * where a pod's other container is reached): nothing is read but what is a cgroup's own, and
+ * nothing is waited for that the target serves by itself.
  */
 #include "cgroup_files.h"
 
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "os/cgroup.h"
 #include "os/fd.h"
 
 #define FILE_BYTES_MAX 16384 /* memory.stat of v1 and v2 is below 6 KiB, cgroup.procs is cut */
@@ -45,26 +42,17 @@ static const char *const files[] = {
 	"cgroup.procs",
 };
 
-static bool on_cgroup_fs(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 &&
-		((unsigned long)fs.f_type == CGROUP2_SUPER_MAGIC ||
-			(unsigned long)fs.f_type == CGROUP_SUPER_MAGIC);
-}
-
 void cgroup_files_add(struct capture *c, const char *dir)
 {
-	_cleanup_close_ int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_close_ int dir_fd = -1;
 	char text[FILE_BYTES_MAX];
 	char name[64];
 	struct str s;
 
-	if (dir_fd < 0 || !on_cgroup_fs(dir_fd))
+	if (cgroup_open_dir(dir, &dir_fd) != 0)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		ssize_t n = fd_read_text_at(dir_fd, files[i], text, sizeof(text));
+		ssize_t n = fd_read_text_in(dir_fd, files[i], text, sizeof(text));
 
 		if (n <= 0)
 			continue;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "os/cgroup.h"
 #include "os/inroot.h"
 #include "os/proc.h"
 #include "parse/mounts.h"
@@ -164,6 +165,84 @@ static void test_server_that_never_answers(void **state)
 	assert_int_equal(0, umount2(in_place("fuse"), MNT_DETACH));
 }
 
+/* What cgroup_open() says of a directory as this process's root shows it. */
+static int opened_cgroup(const char *path)
+{
+	char dir[PATH_BYTES + 32];
+	struct cgroup cg;
+	int r;
+
+	(void)snprintf(dir, sizeof(dir), "/proc/%d/root%s", (int)getpid(), path);
+	(void)alarm(WAIT_S);
+	r = cgroup_open(dir, &cg);
+	(void)alarm(0);
+	if (r == 0)
+		cgroup_close(&cg);
+	return r;
+}
+
+/* A group of our own in "group", in the tree that has the memory files. */
+static bool make_group(char *group, size_t size)
+{
+	static const char *const trees[] = {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"};
+
+	for (size_t i = 0; i < sizeof(trees) / sizeof(*trees); i++) {
+		struct cgroup cg;
+
+		(void)snprintf(group, size, "%s/oomsnap-inroot-%d", trees[i], (int)getpid());
+		if (mkdir(group, 0700) < 0)
+			continue;
+		if (cgroup_open(group, &cg) == 0) {
+			cgroup_close(&cg);
+			return true;
+		}
+		(void)rmdir(group);
+	}
+	return false;
+}
+
+/* The same server in the place of a cgroup that the target shows, and of a file in one. */
+static void test_cgroups_that_never_answer(void **state)
+{
+	_cleanup_close_ int server = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int other = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	char group[PATH_BYTES];
+	char file[PATH_BYTES + 16];
+	char options[128];
+	int r;
+
+	(void)state;
+	(void)mkdir(in_place("fuse"), 0700);
+	(void)snprintf(options, sizeof(options),
+		"fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", server);
+	if (server < 0 || !own_mounts() ||
+		mount("none", in_place("fuse"), "fuse", 0, options) < 0) {
+		print_message("file systems cannot be mounted here\n");
+		skip();
+	}
+	assert_int_equal(CGROUP_NOT_A_CGROUP, opened_cgroup(in_place("fuse")));
+	assert_int_equal(CGROUP_NOT_A_CGROUP, opened_cgroup(in_place("fuse/memory")));
+	assert_int_equal(CGROUP_NOT_A_CGROUP, opened_cgroup(place));
+	assert_int_equal(0, umount2(in_place("fuse"), MNT_DETACH));
+	if (!make_group(group, sizeof(group))) {
+		print_message("file systems cannot be mounted here\n");
+		skip();
+	}
+	r = opened_cgroup(group);
+	(void)snprintf(file, sizeof(file), "%s/memory.stat", group);
+	(void)snprintf(options, sizeof(options),
+		"fd=%d,rootmode=100000,user_id=0,group_id=0,allow_other", other);
+	if (mount("none", file, "fuse", 0, options) == 0) {
+		int over = opened_cgroup(group);
+
+		(void)umount2(file, MNT_DETACH);
+		(void)rmdir(group);
+		assert_int_equal(-EXDEV, over);
+	}
+	(void)rmdir(group);
+	assert_int_equal(0, r);
+}
+
 static void test_types(void **state)
 {
 	static const char line[] = "36 35 98:0 /a\\040-\\040b /mnt ro,x master:1 - ext4 /dev/r rw";
@@ -180,8 +259,13 @@ static void test_types(void **state)
 	assert_false(mounts_type("36 35 98:0 / /mnt", 17, 36, &type, &len));
 	assert_false(mounts_type("36", 2, 36, &type, &len));
 	assert_false(mounts_type("", 0, 0, &type, &len));
-	for (size_t i = 0; i < sizeof(served) / sizeof(*served); i++)
+	for (size_t i = 0; i < sizeof(served) / sizeof(*served); i++) {
 		assert_false(mounts_is_local(served[i], strlen(served[i])));
+		assert_false(mounts_leads_to_cgroup(served[i], strlen(served[i])));
+	}
+	assert_true(mounts_is_cgroup("cgroup", 6) && mounts_is_cgroup("cgroup2", 7));
+	assert_false(mounts_is_cgroup("sysfs", 5) || mounts_is_cgroup("tmpfs", 5));
+	assert_true(mounts_leads_to_cgroup("sysfs", 5) && mounts_leads_to_cgroup("tmpfs", 5));
 }
 
 int main(void)
@@ -190,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_opened),
 		cmocka_unit_test(test_what_is_not_cached),
 		cmocka_unit_test(test_server_that_never_answers),
+		cmocka_unit_test(test_cgroups_that_never_answer),
 		cmocka_unit_test(test_types),
 	};
 

@@ -11,12 +11,15 @@
  *
  * Never mounts anything, never changes a level that we run below ourselves, and never changes what
  * is seen through /proc/PID/root: the path is under the target's control, and after that process
- * has ended its number may lead into somebody else's tree, where an undo would do harm.
+ * has ended its number may lead into somebody else's tree, where an undo would do harm. Nor does it
+ * wait for a file system that the target serves by itself (FUSE): the way to such a directory is
+ * that of os/inroot.c, and in it names are opened by fd_open_in().
  */
 #include "os/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +33,8 @@
 #include "base/str.h"
 #include "os/cgroup_ops.h"
 #include "os/fd.h"
+#include "os/inroot.h"
+#include "os/proc.h"
 #include "parse/cgroup.h"
 #include "parse/memcg.h"
 
@@ -99,12 +104,64 @@ static const struct cgroup_ops *ops_of(int fd)
  */
 static int open_file(int dir_fd, const char *name)
 {
-	_cleanup_close_ int fd =
-		openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	_cleanup_close_ int fd = fd_open_in(dir_fd, name, O_RDONLY | O_NONBLOCK);
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return ops_of(fd) ? take_fd(&fd) : -EXDEV;
+}
+
+/* Takes "/proc/PID/root/REST" apart: PID and "/REST". */
+static bool through_root(const char *dir, pid_t *ret_pid, const char **ret_rest)
+{
+	static const char proc[] = "/proc/";
+	static const char root[] = "/root";
+	char *end;
+	long pid;
+
+	if (!str_has_prefix(dir, proc) || dir[strlen(proc)] < '1' || dir[strlen(proc)] > '9')
+		return false;
+	errno = 0;
+	pid = strtol(dir + strlen(proc), &end, 10);
+	if (errno || pid > INT_MAX || !str_has_prefix(end, root) || end[strlen(root)] != '/')
+		return false;
+	*ret_pid = (pid_t)pid;
+	*ret_rest = end + strlen(root);
+	return true;
+}
+
+/* Error of os/inroot.h into one of this module. */
+static int root_error(int r)
+{
+	if (r == PROC_GONE)
+		return CGROUP_GONE;
+	if (r == PROC_DENIED)
+		return -EACCES;
+	return r == -ENOTSUP ? CGROUP_NOT_A_CGROUP : r;
+}
+
+int cgroup_open_dir(const char *dir, int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+	const char *rest;
+	pid_t pid;
+
+	if (through_root(dir, &pid, &rest)) {
+		_cleanup_close_ int proc = -1;
+		int r = proc_open(pid, &proc);
+
+		if (r == 0)
+			r = inroot_open_cgroup(proc, rest, ret_fd);
+		if (r != -ENOSYS)
+			return root_error(r);
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ENOTDIR ? CGROUP_NOT_A_CGROUP : cgroup_error(-errno);
+	if (!ops_of(fd))
+		return CGROUP_NOT_A_CGROUP;
+	*ret_fd = take_fd(&fd);
+	return 0;
 }
 
 /* Opens the files of a level whose dir_fd is set. 0, CGROUP_GONE where the limit file is missing.
@@ -171,7 +228,7 @@ static bool open_parent(struct cgroup *cg)
 	if (!slash || slash == level->path)
 		return false;
 	*slash = '\0';
-	level->dir_fd = openat(below->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	level->dir_fd = fd_open_in(below->dir_fd, "..", O_RDONLY | O_DIRECTORY);
 	if (level->dir_fd < 0 || fstat(below->dir_fd, &below_stat) != 0 ||
 		fstat(level->dir_fd, &level_stat) != 0 || below_stat.st_dev != level_stat.st_dev ||
 		below_stat.st_ino == level_stat.st_ino || ops_of(level->dir_fd) != cg->ops ||
@@ -198,13 +255,11 @@ static int open_levels(const char *dir, bool ours_too, struct cgroup *ret)
 	for (size_t n = strlen(own->path); n > 1 && own->path[n - 1] == '/'; n--)
 		own->path[n - 1] = '\0';
 	ret->view = str_has_prefix(own->path, "/proc/");
-	own->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
-	if (own->dir_fd < 0)
-		return errno == ENOTDIR ? CGROUP_NOT_A_CGROUP : cgroup_error(-errno);
+	r = cgroup_open_dir(dir, &own->dir_fd);
+	if (r != 0)
+		return r;
 	ret->ops = ops_of(own->dir_fd);
-	r = ret->ops ? 0 : CGROUP_NOT_A_CGROUP;
-	if (r == 0)
-		r = level_open_files(ret->ops, own);
+	r = ret->ops ? level_open_files(ret->ops, own) : CGROUP_NOT_A_CGROUP;
 	if (r == CGROUP_GONE)
 		r = CGROUP_NO_MEMORY;
 	if (r == 0 && fstat(own->dir_fd, &st) != 0)
@@ -230,7 +285,7 @@ int cgroup_open(const char *dir, struct cgroup *ret)
 int cgroup_read_value(const struct cgroup_level *level, const char *file, uint64_t *ret)
 {
 	char text[VALUE_TEXT_MAX];
-	ssize_t n = fd_read_text_at(level->dir_fd, file, text, sizeof(text));
+	ssize_t n = fd_read_text_in(level->dir_fd, file, text, sizeof(text));
 
 	if (n < 0)
 		return cgroup_error((int)n);
@@ -398,8 +453,7 @@ static int dir_through_root(pid_t pid, char *dir, size_t size)
 		str_init(&s, dir, size);
 		if (!str_addf(&s, "/proc/%d/root%s", (int)pid, places[i]))
 			return -ENAMETOOLONG;
-		fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && ops_of(fd))
+		if (cgroup_open_dir(dir, &fd) == 0)
 			return 0;
 	}
 	return CGROUP_NO_MEMORY;
@@ -481,8 +535,8 @@ static int walk(int dir_fd, int depth, struct pid_list *list) // NOLINT(misc-no-
 
 			at += d->reclen;
 			if (d->type == DT_DIR && d->name[0] != '.') {
-				_cleanup_close_ int sub = openat(dir_fd, d->name,
-					O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+				_cleanup_close_ int sub =
+					fd_open_in(dir_fd, d->name, O_RDONLY | O_DIRECTORY);
 
 				if (sub >= 0)
 					r = walk(sub, depth + 1, list);
@@ -605,7 +659,7 @@ static bool is_above(int dir_fd, const char *value)
 	if (!parse_memcg_value(value, strlen(value), &limit) || limit == SIZE_UNLIMITED ||
 		cgroup_read_value(&level, ops->current_file, &current) != 0 || current <= limit)
 		return false;
-	n = fd_read_text_at(dir_fd, "memory.stat", text, sizeof(text));
+	n = fd_read_text_in(dir_fd, "memory.stat", text, sizeof(text));
 	return n > 0 && parse_memcg_cache(text, (size_t)n, &ops->cache_keys, &cache) &&
 		sub_floor(current, cache) > limit;
 }

@@ -68,6 +68,14 @@ struct cgroup_change {
 int cgroup_open(const char *dir, struct cgroup *ret);
 void cgroup_close(struct cgroup *cg);
 
+/*
+ * Opens the directory of a cgroup for reading, and makes sure that it is one. Where dir is seen
+ * through /proc/PID/root nothing is asked on the way that the target may serve by itself
+ * (os/inroot.h; on Linux before 5.8 it is opened plainly). *ret_fd is the caller's. 0, CGROUP_GONE,
+ * CGROUP_NOT_A_CGROUP or -errno.
+ */
+int cgroup_open_dir(const char *dir, int *ret_fd);
+
 /* "v1" or "v2". */
 const char *cgroup_version_name(const struct cgroup *cg);
 

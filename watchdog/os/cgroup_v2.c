@@ -23,7 +23,7 @@ static int events(const struct cgroup_level *level, bool own, struct sample *sam
 	char text[EVENTS_TEXT_MAX];
 	uint64_t value;
 	ssize_t n = own ? fd_read_piece(level->events_fd, text, sizeof(text))
-			: fd_read_text_at(level->dir_fd, "memory.events.local", text, sizeof(text));
+			: fd_read_text_in(level->dir_fd, "memory.events.local", text, sizeof(text));
 
 	if (n < 0)
 		return own ? cgroup_error((int)n)

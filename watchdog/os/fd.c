@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -50,6 +52,25 @@ ssize_t fd_read_text_at(int dir_fd, const char *name, char *buffer, size_t size)
 	if (fd < 0)
 		return -errno;
 	return fd_read_text(fd, buffer, size);
+}
+
+int fd_open_in(int dir_fd, const char *name, int flags)
+{
+	struct open_how how = {.flags = (uint32_t)(flags | O_CLOEXEC | O_NOFOLLOW),
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS};
+	long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+
+	if (fd < 0 &&
+		(errno == ENOSYS || errno == EPERM)) /* EPERM: a seccomp filter older than it */
+		fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+ssize_t fd_read_text_in(int dir_fd, const char *name, char *buffer, size_t size)
+{
+	_cleanup_close_ int fd = fd_open_in(dir_fd, name, O_RDONLY | O_NOCTTY);
+
+	return fd < 0 ? fd : fd_read_text(fd, buffer, size);
 }
 
 int fd_write_text(int fd, const char *text, size_t len)

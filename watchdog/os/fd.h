@@ -25,6 +25,18 @@ ssize_t fd_read_piece(int fd, char *buffer, size_t size);
 /* Opens NAME below dir_fd, reads it as fd_read_text() does, closes it. Bytes or -errno. */
 ssize_t fd_read_text_at(int dir_fd, const char *name, char *buffer, size_t size);
 
+/*
+ * openat(2) of a name in the directory itself: no link is followed, and no mount is entered, so
+ * that whatever somebody mounted over it is asked nothing and cannot keep us waiting (openat2(2),
+ * RESOLVE_NO_XDEV, Linux 5.6; before it plainly by openat(2)). For directories that others can
+ * mount in. The descriptor, which is the caller's, or -errno; -EXDEV where something is mounted
+ * there.
+ */
+int fd_open_in(int dir_fd, const char *name, int flags);
+
+/* fd_read_text_at() by fd_open_in(). */
+ssize_t fd_read_text_in(int dir_fd, const char *name, char *buffer, size_t size);
+
 /* Writes len bytes in one write(2), as the control files of cgroups want it. 0 or -errno. */
 int fd_write_text(int fd, const char *text, size_t len);
 

@@ -14,8 +14,8 @@
  * go that way too (the cache alone does not follow one whose time of access is to be written), each
  * by starting again from the root, as ".." does: so nothing leads out of it.
  *
- * Refuses: what mounts_is_local() does not know. Limits: a disk that does not answer; an overlay
- * whose layers lie on FUSE.
+ * Refuses: what mounts_is_local() does not know, or mounts_leads_to_cgroup(). Limits: a disk that
+ * does not answer; an overlay whose layers lie on FUSE.
  */
 #include "os/inroot.h"
 
@@ -62,8 +62,12 @@ static int open_at(int dir, const char *path, uint64_t resolve, int *ret_fd)
 	return 0;
 }
 
-/* What is behind fd, without asking its file system: 0, or -ENOTSUP for one that is not local. */
-static int judge(int dir_fd, int fd, mode_t *ret_mode)
+/* Whether a file system of that type may be asked. */
+typedef bool accepts(const char *type, size_t len);
+
+/* What is behind fd, without asking its file system: 0, or -ENOTSUP for one that is not accepted.
+ */
+static int judge(int dir_fd, int fd, accepts *accept, mode_t *ret_mode)
 {
 	_cleanup_close_ int mounts = -1;
 	char buffer[LINE_BYTES];
@@ -76,7 +80,7 @@ static int judge(int dir_fd, int fd, mode_t *ret_mode)
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &sx) < 0)
 		return edge(errno);
 	if (!(sx.stx_mask & STATX_MNT_ID))
-		return -ENOTSUP; /* before Linux 5.8 */
+		return -ENOSYS; /* before Linux 5.8 */
 	r = proc_open_file(dir_fd, "mountinfo", &mounts);
 	if (r != 0)
 		return r;
@@ -87,7 +91,7 @@ static int judge(int dir_fd, int fd, mode_t *ret_mode)
 
 		if (!mounts_type(line, len, sx.stx_mnt_id, &type, &type_len))
 			continue;
-		if (!mounts_is_local(type, type_len))
+		if (!accept(type, type_len))
 			return -ENOTSUP;
 		*ret_mode = sx.stx_mode;
 		return 0;
@@ -95,17 +99,17 @@ static int judge(int dir_fd, int fd, mode_t *ret_mode)
 	return lines.error ? lines.error : -ENOTSUP;
 }
 
-/* Opens what an O_PATH descriptor stands for, if it is a plain file on a local file system. */
-static int open_for_reading(int dir_fd, int found, int *ret_fd)
+/* Opens what an O_PATH descriptor stands for, if it is of that kind (S_IF*) and accepted. */
+static int open_for_reading(int dir_fd, int found, accepts *accept, mode_t kind, int *ret_fd)
 {
 	char name[40];
 	mode_t mode = 0;
 	int fd;
-	int r = judge(dir_fd, found, &mode);
+	int r = judge(dir_fd, found, accept, &mode);
 
 	if (r != 0)
 		return r;
-	if (!S_ISREG(mode))
+	if ((mode & S_IFMT) != kind)
 		return -ENOTSUP;
 	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", found); /* 14 + 11 bytes */
 	fd = open(name, O_RDONLY | O_CLOEXEC);
@@ -207,7 +211,7 @@ static int step(struct way *way, int root, const char *name, int *at)
 }
 
 /* One name at a time, from the process's root. */
-static int walk(int dir_fd, int root, const char *path, int *ret_fd)
+static int walk(int dir_fd, int root, const char *path, accepts *accept, int *ret_fd)
 {
 	_cleanup_close_ int at = dup(root);
 	struct way way = {.done = ""};
@@ -221,7 +225,7 @@ static int walk(int dir_fd, int root, const char *path, int *ret_fd)
 	way.at = way.left;
 	while (next_name(&way.at, name)) {
 		mode_t mode = 0;
-		int r = judge(dir_fd, at, &mode);
+		int r = judge(dir_fd, at, accept, &mode);
 
 		if (r != 0)
 			return r;
@@ -239,7 +243,9 @@ static int walk(int dir_fd, int root, const char *path, int *ret_fd)
 	return 0;
 }
 
-int inroot_open(int dir_fd, const char *path, int *ret_fd)
+/* The path, as it is judged on the way by on_way, and at its end by at_end. */
+static int open_path(
+	int dir_fd, const char *path, accepts *on_way, accepts *at_end, mode_t kind, int *ret_fd)
 {
 	_cleanup_close_ int root = openat(dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int found = -1;
@@ -249,10 +255,20 @@ int inroot_open(int dir_fd, const char *path, int *ret_fd)
 		return edge(errno);
 	r = open_at(root, path, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED, &found);
 	if (r == -EAGAIN || r == -EINVAL) /* not in the cache; older than 5.12 */
-		r = walk(dir_fd, root, path, &found);
+		r = walk(dir_fd, root, path, on_way, &found);
 	else if (r < 0)
 		r = edge(-r);
-	return r ? r : open_for_reading(dir_fd, found, ret_fd);
+	return r ? r : open_for_reading(dir_fd, found, at_end, kind, ret_fd);
+}
+
+int inroot_open(int dir_fd, const char *path, int *ret_fd)
+{
+	return open_path(dir_fd, path, mounts_is_local, mounts_is_local, S_IFREG, ret_fd);
+}
+
+int inroot_open_cgroup(int dir_fd, const char *path, int *ret_fd)
+{
+	return open_path(dir_fd, path, mounts_leads_to_cgroup, mounts_is_cgroup, S_IFDIR, ret_fd);
 }
 
 int inroot_open_program(int dir_fd, int *ret_fd)
@@ -261,5 +277,5 @@ int inroot_open_program(int dir_fd, int *ret_fd)
 
 	if (found < 0)
 		return edge(errno);
-	return open_for_reading(dir_fd, found, ret_fd);
+	return open_for_reading(dir_fd, found, mounts_is_local, S_IFREG, ret_fd);
 }

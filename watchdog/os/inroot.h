@@ -14,6 +14,13 @@
  */
 int inroot_open(int dir_fd, const char *path, int *ret_fd);
 
+/*
+ * The same for the directory of a control group: on a mount of cgroup or cgroup2, reached over
+ * local file systems and sysfs alone. -ENOSYS before Linux 5.8, where nothing can be told of a
+ * mount.
+ */
+int inroot_open_cgroup(int dir_fd, const char *path, int *ret_fd);
+
 /* The same for the program that the process runs (its link exe). */
 int inroot_open_program(int dir_fd, int *ret_fd);
 

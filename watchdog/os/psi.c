@@ -49,14 +49,14 @@ static bool on_cgroup2(int fd)
 static int open_window(
 	int dir_fd, const char *file, bool is_cgroup, uint32_t window_us, int *ret_fd)
 {
-	_cleanup_close_ int fd =
-		openat(dir_fd, file, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+	const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+	_cleanup_close_ int fd = is_cgroup ? fd_open_in(dir_fd, file, flags) : open(file, flags);
 	char text[64];
 	struct str s;
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return is_cgroup ? fd : -errno;
 	if (is_cgroup && !on_cgroup2(fd))
 		return -EXDEV;
 	str_init(&s, text, sizeof(text));

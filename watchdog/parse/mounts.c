@@ -34,13 +34,33 @@ bool mounts_type(const char *line, size_t len, uint64_t id, const char **ret_typ
 	return *ret_len != 0;
 }
 
+static bool is_one_of(const char *const *names, size_t count, const char *type, size_t len)
+{
+	for (size_t i = 0; i < count; i++)
+		if (len == strlen(names[i]) && memcmp(type, names[i], len) == 0)
+			return true;
+	return false;
+}
+
 bool mounts_is_local(const char *type, size_t len)
 {
 	static const char *const local[] = {"overlay", "ext4", "xfs", "btrfs", "tmpfs", "ramfs",
 		"rootfs", "ext2", "ext3", "f2fs", "zfs", "bcachefs", "squashfs", "erofs"};
 
-	for (size_t i = 0; i < ARRAY_LEN(local); i++)
-		if (len == strlen(local[i]) && memcmp(type, local[i], len) == 0)
-			return true;
-	return false;
+	return is_one_of(local, ARRAY_LEN(local), type, len);
+}
+
+bool mounts_is_cgroup(const char *type, size_t len)
+{
+	static const char *const cgroup[] = {"cgroup2", "cgroup"};
+
+	return is_one_of(cgroup, ARRAY_LEN(cgroup), type, len);
+}
+
+bool mounts_leads_to_cgroup(const char *type, size_t len)
+{
+	static const char *const kernel[] = {"sysfs"};
+
+	return mounts_is_local(type, len) || mounts_is_cgroup(type, len) ||
+		is_one_of(kernel, ARRAY_LEN(kernel), type, len);
 }

@@ -21,4 +21,8 @@ bool mounts_type(const char *line, size_t len, uint64_t id, const char **ret_typ
  */
 bool mounts_is_local(const char *type, size_t len);
 
+/* Whether it is one of control groups; and whether it is that or may lie on the way to one. */
+bool mounts_is_cgroup(const char *type, size_t len);
+bool mounts_leads_to_cgroup(const char *type, size_t len);
+
 #endif
