@@ -41,6 +41,8 @@ setup_file() {
 }
 
 teardown_file() {
+	# Where something before has failed it still runs, and bats would wait for it.
+	[ -z "${LEAK_PID:-}" ] || kill -KILL "$LEAK_PID" 2> /dev/null || true
 	rm -rf "$SHARED"
 }
 
