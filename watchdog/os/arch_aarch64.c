@@ -9,6 +9,9 @@
  * The vectors' sets vary: a thread sets its own vector length, and the kernel keeps the long form
  * only of a thread that has used them since its last system call. Each begins with its own size.
  *
+ * Seen in cores and held against the kernel's: the sets up to SVE, PAC and tagged addresses. No
+ * kernel with SME, FPMR, POE or GCS was at hand; their sets are read as the kernel's headers say.
+ *
  * Left out on purpose: hardware breakpoints and watchpoints, which belong to a debugger and say
  * nothing about the program; the keys by which pointers are signed, which no reader needs and
  * which are secrets of the process.
