@@ -91,24 +91,27 @@ restarted() {
 	[ "$(find "$DUMPS/oomsnap" -maxdepth 1 -name 'pod-leaker-2*' | wc -l)" -ge 1 ]
 	core_is_whole "$(pod_core)" $((40 << 20))
 	[ "$(event_count lost)" -eq 0 ]
-	pod_released app
-	pod_released other
+	for pid in $(pod_pids app other); do
+		pod_released "$pid"
+	done
 }
 
 @test "the sidecar is killed during a hold: the application runs on, the next one captures it" {
 	local app sidecar mib=320
 	[ "$OOMSNAP_LANE" = host ] || mib=128
 	pod_play same-uid 's/gid: "0"/gid: "1001"/' 's/uid: "0"/uid: "1001"/' "s/LIMIT/${mib}Mi/" \
-		"s/LEAK/--pattern, touch, --rate, \"$((mib / 2))\", --total, $((mib - 8))M/"
-	sidecar=$(pod_main_pid oomsnap)
-	app=$(pod_main_pid app)
+		"s/LEAK/--start-paused, --pattern, touch, --rate, \"$((mib / 2))\", --total, $((mib - 8))M/"
+	read -r app sidecar < <(pod_pids app oomsnap | xargs)
+	# It must not be over before we look.
+	wait_event guarantee 1 60
+	kill -USR1 "$app"
 	wait_until 60 is_stopped "$app"
 	kill -KILL "$sidecar"
 	wait_until 20 is_running "$app"
 	wait_until 30 restarted "$POD-oomsnap"
 	wait_captures 1
 	core_is_whole "$(pod_core)" $(((mib * 2 / 3) << 20))
-	pod_released app $((mib << 20))
+	pod_released "$app" $((mib << 20))
 }
 
 @test "the volume is full: a partial core or none, told as such, and the application runs on" {
@@ -125,7 +128,7 @@ restarted() {
 	run "$OOMSNAP" inspect "$(event_field capture-partial CORE | sed "s|^/dumps|$DISK.mnt|")"
 	[ "$status" -eq 6 ]
 	[ "$(event_count lost)" -eq 0 ]
-	pod_released app
+	pod_released "$(pod_pids app)"
 }
 
 # bats test_tags=lane:host
