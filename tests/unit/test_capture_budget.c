@@ -29,6 +29,19 @@ static void the_smallest_bound_holds(void **state)
 	assert_int_equal(BUDGET_MIN_BYTES, budget_share(8192 * MIB, 0, true));
 }
 
+static void what_is_dirty_counts(void **state)
+{
+	static const char text[] = "nr_free_pages 7\nnr_dirty 100\nnr_writeback 50\nnr_dirtied 9\n"
+				   "nr_dirty_threshold 1000\nnr_dirty_background_threshold 500\n";
+	static const char full[] = "x 1\nnr_dirty 700\nnr_writeback 60\nnr_dirty_threshold 1000\n"
+				   "nr_dirty_background_threshold 500\n";
+
+	(void)state;
+	assert_int_equal(600 * 4096, budget_freerun(text, 4096));
+	assert_int_equal(0, budget_freerun(full, 4096));
+	assert_int_equal(0, budget_freerun("", 4096));
+}
+
 static void it_looks_at_this_machine(void **state)
 {
 	struct capture_result result = {0};
@@ -37,12 +50,14 @@ static void it_looks_at_this_machine(void **state)
 	budget_look(getpid(), &result);
 	assert_true(result.cache_bytes >= BUDGET_MIN_BYTES);
 	assert_true(result.cache_bytes < 1ULL << 48);
+	assert_true(result.freerun_bytes < 1ULL << 48);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_smallest_bound_holds),
+		cmocka_unit_test(what_is_dirty_counts),
 		cmocka_unit_test(it_looks_at_this_machine),
 	};
 

@@ -14,6 +14,10 @@
  *                   kernel would drop clean cache before it kills anybody, but dirty cache it can
  *                   only wait for, and a shielded target would wait with it.
  *
+ * Beside it stands how much may be written to the page cache before the kernel holds writers back:
+ * half way between the two thresholds of dirty memory (dirty_freerun_ceiling() in
+ * mm/page-writeback.c, vm.dirty_ratio), less what is dirty now.
+ *
  * Limits: looked at once for each capture. Our room is unknown where our cgroup's files cannot be
  * read; then the machine alone counts.
  */
@@ -33,27 +37,59 @@
 #define OWN_SHARE 2	/* of the room below our own limit */
 #define TARGET_SHARE 8	/* of the same where it is the target's, too */
 #define TARGET_MAX_BYTES (16ULL << 20)
+#define FREERUN_SHARE 8	  /* of the room below our own limit, which has dirty limits of its own */
+#define VMSTAT_BYTES 8192 /* what is looked for stands in its first half */
+
+/* The number behind key in text, 0 where it is not there. */
+static uint64_t number_of(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+	uint64_t n = 0;
+
+	if (!at)
+		return 0;
+	for (at += strlen(key); *at == ' '; at++)
+		;
+	for (; *at >= '0' && *at <= '9' && n < UINT64_MAX / 20480; at++)
+		n = n * 10 + (uint64_t)(*at - '0');
+	return n;
+}
+
+static bool read_text(const char *path, char *text, size_t size)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, size - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
 
 static uint64_t available_bytes(void)
 {
-	static const char key[] = "MemAvailable:";
-	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-	uint64_t kib = 0;
 	char text[512]; /* the third line */
-	const char *at;
-	ssize_t n = fd < 0 ? -1 : fd_read_text(fd, text, sizeof(text) - 1);
 
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	at = strstr(text, key);
-	if (!at)
-		return 0;
-	for (at += sizeof(key) - 1; *at == ' '; at++)
-		;
-	for (; *at >= '0' && *at <= '9' && kib < UINT64_MAX / 20480; at++)
-		kib = kib * 10 + (uint64_t)(*at - '0');
-	return kib * 1024;
+	return read_text("/proc/meminfo", text, sizeof(text))
+		? number_of(text, "MemAvailable:") * 1024
+		: 0;
+}
+
+uint64_t budget_freerun(const char *vmstat, uint64_t page_bytes)
+{
+	uint64_t ceiling = number_of(vmstat, "\nnr_dirty_threshold ") / 2 +
+		number_of(vmstat, "\nnr_dirty_background_threshold ") / 2;
+	uint64_t dirty = number_of(vmstat, "\nnr_dirty ") + number_of(vmstat, "\nnr_writeback ");
+
+	return sub_floor(ceiling, dirty) * page_bytes;
+}
+
+static uint64_t freerun_bytes(uint64_t room)
+{
+	char text[VMSTAT_BYTES];
+	uint64_t bytes = 0;
+
+	if (read_text("/proc/vmstat", text, sizeof(text)))
+		bytes = budget_freerun(text, (uint64_t)sysconf(_SC_PAGESIZE));
+	return room == SIZE_UNLIMITED ? bytes : min_u64(bytes, room / FREERUN_SHARE);
 }
 
 uint64_t budget_share(uint64_t available, uint64_t room, bool own_cgroup)
@@ -88,4 +124,5 @@ void budget_look(pid_t target, struct capture_result *ret)
 	ret->own_cgroup = room != SIZE_UNLIMITED &&
 		cgroup_of_pid(target, theirs, sizeof(theirs)) == 0 && is_below(theirs, ours);
 	ret->cache_bytes = budget_share(available_bytes(), room, ret->own_cgroup);
+	ret->freerun_bytes = freerun_bytes(room);
 }

@@ -12,11 +12,18 @@
 
 #define BUDGET_MIN_BYTES (4ULL << 20) /* a window for each worker; also where nobody tells */
 
-/* Fills cache_bytes and own_cgroup, by the machine's and our cgroup's room now. Allocates nothing.
+/* Fills cache_bytes, freerun_bytes and own_cgroup, by the machine's and our cgroup's room now.
+ * Allocates nothing.
  */
 void budget_look(pid_t target, struct capture_result *ret);
 
 /* The share of what is available of the machine and of our cgroup (SIZE_UNLIMITED: no limit). */
 uint64_t budget_share(uint64_t available_bytes, uint64_t room_bytes, bool own_cgroup);
+
+/*
+ * How much more may be dirty, by the text of /proc/vmstat (ended by a zero), before the kernel
+ * holds writers back. 0 where the text does not tell.
+ */
+uint64_t budget_freerun(const char *vmstat, uint64_t page_bytes);
 
 #endif

@@ -19,8 +19,8 @@
  * the kernel does it.
  *
  * Memory: everything is allocated by capture_new(), and touched where a capture must not need any:
- * with the default limits 21 MiB, of which the table of 131,072 mappings is 6.0, that of segments
- * 5.3, names 4.0, buffers 5.0, stack pointers and threads 0.6, the bitmap of thread ids 0.5. By
+ * with the default limits 22 MiB, of which the table of 131,072 mappings is 6.0, that of segments
+ * 5.3, names 4.0, buffers 5.6, stack pointers and threads 0.6, the bitmap of thread ids 0.5. By
  * hand the tables take what their mappings need. capture_run() allocates nothing, with one
  * exception after the target has been let go: a new tracer thread, where a thread of the target
  * could not be stopped.
@@ -51,7 +51,7 @@ const struct capture_limits capture_limits_default = {
 	.max_threads = 32768,
 	.max_mappings = 131072,
 	.copy_threads = 2,
-	.buffer_bytes = 256U << 10,
+	.buffer_bytes = 512U << 10,
 	.touch = true,
 };
 

@@ -91,8 +91,9 @@ struct capture_result {
 	uint64_t skipped_bytes;	 /* wanted and not written */
 	uint64_t dontdump_bytes; /* left out as the program asked */
 	uint64_t swap_bytes;
-	uint64_t cache_bytes; /* of page cache that the core was allowed to take meanwhile */
-	bool own_cgroup;      /* the target's limit bears what we need: we run in its cgroup */
+	uint64_t cache_bytes;	/* of page cache that the core was allowed to take meanwhile */
+	uint64_t freerun_bytes; /* of it, before the kernel holds writers back */
+	bool own_cgroup;	/* the target's limit bears what we need: we run in its cgroup */
 	char path[CAPTURE_PATH_MAX]; /* of the bundle directory, or the core for
 					capture_set_output() */
 	char core_path[CAPTURE_PATH_MAX];

@@ -4,11 +4,12 @@
  *
  * Plain buffered writes return as soon as the bytes are in the page cache, so they are faster than
  * the disk. Unbounded, they fill the page cache with the whole core, charged to our cgroup, at a
- * moment at which memory may be scarce; and two threads that write to one file that way are no
- * faster than one, since the kernel lets them in by turns. So one worker fills the page cache,
- * within a budget, and the other ones, and it too where the budget is used up, write past it
- * (direct.c): together they take what page cache and disk can take at once. This file has the page
- * cache.
+ * moment at which memory may be scarce. So the workers fill the page cache within a budget, and
+ * write past it where that is used up (direct.c). The kernel lets one writer at a time into a file;
+ * the other one reads meanwhile, which takes as long. A direct write costs the processor nearly as
+ * much as a buffered one (0.09 ms for 256 KiB against 0.11, most of it waiting for its turn), so
+ * both workers fill the page cache first, unless the kernel would hold them back. This file has the
+ * page cache.
  *
  * The budget is a share of what the machine and our own limit have to spare (budget.c). Each writer
  * remembers what it wrote in windows of 8 MiB, or less where the budget is small. A core within

@@ -158,7 +158,9 @@ void transfer(struct run *run)
 	int ignored;
 
 	writer_begin(c->writer, run->plan, c->place.core_fd, c->request.swap == SWAP_LAST,
-		sub_floor(run->room_bytes, run->plan->layout.data_offset), result->cache_bytes);
+		sub_floor(run->room_bytes, run->plan->layout.data_offset), result->cache_bytes,
+		result->freerun_bytes >=
+			min_u64(run->plan->layout.file_bytes, result->cache_bytes / 2));
 	run->flags_error = flags_read(run->plan, c->writer, c->place.core_fd, c->request.all_pages,
 		run->deadline_ns, &result->dontdump_bytes, &unknown_bytes);
 	if (!run->plan->packed)

@@ -7,12 +7,13 @@
  * the rest of it.
  *
  * Every worker reads into its own buffers and writes to places that no other writes to, so they
- * share nothing but the cursors and the counters. The first one writes past the page cache, the
- * others fill it first where there is enough of it (sink.c, direct.c); a queue that is shared gives
- * more to whichever gets on better, so a slow disk or a kernel that holds buffered writers back
- * costs no more than its share. Two are enough: two cores copy 13 GiB/s, no disk takes more. A
- * compressed core has an order: its pieces are packed side by side and appended in turn (pack.c),
- * and the tracer, once the workers are done, appends what only it may read.
+ * share nothing but the cursors and the counters. They fill the page cache first, where there is
+ * enough of it (sink.c), and write past it from there on (direct.c). Where so much is dirty on the
+ * machine that the kernel would hold buffered writers back, the first one writes past it from the
+ * beginning; a queue that is shared gives more to whichever gets on better, so a slow disk or a
+ * held-back writer costs no more than its share. Two are enough: two cores copy 13 GiB/s, no disk
+ * takes more. A compressed core has an order: its pieces are packed side by side and appended in
+ * turn (pack.c), and the tracer, once the workers are done, appends what only it may read.
  *
  * Deadlines are kept by the caller's thread, which waits with a timeout and asks for a stop; a
  * worker looks at that between two batches. One that is caught in a system call (a dead file
@@ -35,12 +36,12 @@
 
 #define STACK_BYTES (128U << 10)
 /*
- * Buffers of a worker: of the first one, and of the others, which go past the page cache only where
- * it is full. What the disk takes grows with how much is on its way: measured on a virtual one, 0.6
- * GB/s by 1 MiB, 1.0 by 2, 1.3 by 4.
+ * Buffers of a worker: of the first one, which may go past the page cache from the beginning, and
+ * of the others. What the disk takes grows with how much is on its way: measured on a virtual one,
+ * 0.6 GB/s by 1 MiB, 1.0 by 2, 1.3 by 4.
  */
-#define DIRECT_SLOTS 12U
-#define CACHE_SLOTS 4U
+#define DIRECT_SLOTS 6U
+#define CACHE_SLOTS 3U
 #define CACHE_LEAST_BYTES (256ULL << 20) /* with less page cache to fill nobody fills it first */
 
 struct capture_writer {
@@ -339,7 +340,7 @@ static void begin_round(struct capture_writer *w)
 }
 
 void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, bool swap_too,
-	uint64_t room_bytes, uint64_t cache_bytes)
+	uint64_t room_bytes, uint64_t cache_bytes, bool cache_first)
 {
 	uint64_t head_bytes = plan->layout.data_offset;
 
@@ -350,7 +351,7 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, b
 	sink_init(&w->sink, fd, w->direct_fd, room_bytes, cache_bytes, w->count);
 	for (uint32_t i = 0; i < w->count; i++) {
 		w->copiers[i].fills_cache = cache_bytes >= CACHE_LEAST_BYTES;
-		w->copiers[i].prefers_cache = i && w->copiers[i].fills_cache;
+		w->copiers[i].prefers_cache = w->copiers[i].fills_cache && (i || cache_first);
 	}
 	w->job.plan = plan;
 	w->job.sink = &w->sink;

@@ -29,11 +29,12 @@ bool writer_busy(struct capture_writer *w);
 
 /*
  * Begins to copy plan into fd. At first only segments below `known` may be taken; writer_known()
- * raises that, and ends with UINT64_MAX. room_bytes, cache_bytes: see sink.h. swap_too: a
- * compressed core, which knows no second round, has its swapped pages. Does not wait.
+ * raises that, and ends with UINT64_MAX. room_bytes, cache_bytes: see sink.h; cache_first: the
+ * kernel will not hold back who fills so much. swap_too: a compressed core, which knows no second
+ * round, has its swapped pages. Does not wait.
  */
 void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, bool swap_too,
-	uint64_t room_bytes, uint64_t cache_bytes);
+	uint64_t room_bytes, uint64_t cache_bytes, bool cache_first);
 void writer_known(struct capture_writer *w, uint64_t address);
 
 /* Asks for the end: missing are enum capture_missing bits, or COPY_STOP. */
