@@ -61,6 +61,7 @@ static struct capturer {
 	char why[CAPTURER_WHY_MAX];
 	uint32_t incident;
 	uint32_t target_index;
+	int place;     /* enum capture_status of its directory */
 	bool let_go;   /* ptrace holds nothing any more */
 	bool orphaned; /* the watchdog is gone */
 } me;
@@ -161,12 +162,29 @@ static void leave_reason(const struct capture_result *result)
 	(void)termination_write(result->pid, text);
 }
 
+/*
+ * What is not needed to stop the target waits until it stands: files of /proc and of control groups
+ * cost a millisecond, on a busy machine several, and a directory's file system may be busy too.
+ */
+static bool open_place(void)
+{
+	const struct capturer_message *in = &me.in;
+
+	if (cgroup_of_pid(me.request.pid, me.cgroup, sizeof(me.cgroup)) != 0)
+		me.cgroup[0] = '\0';
+	me.place = capture_set_directory(
+		me.capture, in->directory, in->allow_memory, me.why, sizeof(me.why));
+	return me.place == 0;
+}
+
 static bool on_moment(void *user, enum capture_moment moment, const struct capture_result *result)
 {
 	(void)user;
 	switch (moment) {
 	case CAPTURE_SEIZED:
 		tell(CAPTURER_SEIZED, result);
+		if (!open_place())
+			return false;
 		break;
 	case CAPTURE_COPIED:
 		if (me.cgroup[0])
@@ -188,28 +206,29 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 /* Copies the request out of the message and runs it. 0 or a positive enum capture_status. */
 static int run_request(void)
 {
+	static char why[CAPTURER_WHY_MAX];
 	const struct capturer_message *in = &me.in;
 	int r;
 
 	me.request = in->request;
 	me.incident = in->incident;
 	me.target_index = in->target_index;
+	me.place = 0;
+	me.cgroup[0] = '\0';
 	me.let_go = false;
 	me.why[0] = '\0';
 	memset(&me.result, 0, sizeof(me.result));
 	memset(&me.record, 0, sizeof(me.record));
 	me.result.pid = in->request.pid;
 	FAULT_POINT(CAPTURE_START);
-	r = capture_set_directory(
-		me.capture, in->directory, in->allow_memory, me.why, sizeof(me.why));
-	if (r)
-		return r;
-	if (cgroup_of_pid(in->request.pid, me.cgroup, sizeof(me.cgroup)) != 0)
-		me.cgroup[0] = '\0';
 	ledger_set_tracing(me.setup->ledger, me.setup->place, true);
-	r = capture_run(
-		me.capture, &me.request, on_moment, NULL, &me.result, me.why, sizeof(me.why));
+	r = capture_run(me.capture, &me.request, on_moment, NULL, &me.result, why, sizeof(why));
 	let_go();
+	if (me.place) {
+		me.result.status = (enum capture_status)me.place; /* its sentence stands */
+		return me.place;
+	}
+	(void)str_copy(me.why, sizeof(me.why), why);
 	return r;
 }
 
@@ -283,6 +302,8 @@ static void finish(void)
 	if (r == 0)
 		(void)capture_clear_up(me.capture, me.request.target, me.request.keep,
 			me.request.max_bytes); /* what stays is tried again next time */
+	if (r == 0)
+		tell(CAPTURER_READY, &me.result);
 }
 
 static void on_request(void)

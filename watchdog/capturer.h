@@ -32,7 +32,8 @@ enum capturer_message_kind {
 	CAPTURER_DURABLE,
 	CAPTURER_FAILED,
 	CAPTURER_RECORD,
-	CAPTURER_DONE,
+	CAPTURER_DONE,	/* older bundles are being cleared up now, which may take long */
+	CAPTURER_READY, /* after CAPTURER_DONE: for the next request */
 };
 
 #define CAPTURER_WHY_MAX 512

@@ -93,7 +93,11 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 		show_captured(m);
 		tell_captured(m);
 		command_start(t, COMMAND_ON_CAPTURE, m->result.pid, &m->result);
-		m->state = CREW_IDLE;
+		m->state = CREW_CLEARING;
+		break;
+	case CAPTURER_READY:
+		if (m->state == CREW_CLEARING)
+			m->state = CREW_IDLE;
 		break;
 	case CAPTURER_FAILED:
 		take_result(m, msg);
@@ -214,14 +218,21 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 	r->swap = p->swap;
 }
 
+static struct crew_member *member_in(struct watch *w, enum crew_state state)
+{
+	for (uint32_t i = 0; i < w->crew_size; i++)
+		if (w->crew[i].state == state)
+			return &w->crew[i];
+	return NULL;
+}
+
 int crew_capture(struct target *t, uint64_t until_ns)
 {
 	struct watch *w = t->watch;
-	struct crew_member *m = NULL;
+	struct crew_member *m = member_in(w, CREW_IDLE);
 
-	for (uint32_t i = 0; i < w->crew_size && !m; i++)
-		if (w->crew[i].state == CREW_IDLE)
-			m = &w->crew[i];
+	if (!m)
+		m = member_in(w, CREW_CLEARING);
 	if (!m)
 		return -EBUSY;
 	memset(&w->message, 0, sizeof(w->message));
@@ -262,7 +273,9 @@ bool crew_busy_with(const struct target *t)
 	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
 		const struct crew_member *m = &t->watch->crew[i];
 
-		if (m->target == t && (m->state == CREW_COPYING || m->state == CREW_FINISHING))
+		if (m->target == t &&
+			(m->state == CREW_COPYING || m->state == CREW_FINISHING ||
+				m->state == CREW_CLEARING))
 			return true;
 	}
 	return false;

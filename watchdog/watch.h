@@ -150,6 +150,7 @@ enum crew_state {
 	CREW_COPYING,	/* the target is held for it */
 	CREW_ENDING,	/* killed over its deadline; its death is on the way */
 	CREW_FINISHING, /* released; the core is being made durable, or waits for the record */
+	CREW_CLEARING,	/* done but for older bundles that go; a request would wait for that */
 };
 
 struct crew_member {

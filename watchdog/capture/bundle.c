@@ -231,6 +231,7 @@ int capture_finish(struct capture *c, struct capture_result *ret)
 		place->created = false;
 		if (fsync(place->parent_fd) < 0)
 			r = -errno;
+		capture_place_done(c);
 	}
 	memcpy(ret->path, c->result.path, sizeof(ret->path));
 	memcpy(ret->core_path, c->result.core_path, sizeof(ret->core_path));

@@ -189,7 +189,6 @@ static int begin(struct run *run)
 	c->result.pid = c->request.pid;
 	c->result.begin_ns = clock_now_ns();
 	run->realtime_ns = realtime_ns();
-	budget_look(c->request.pid, &c->result);
 	FAULT_POINT(CAPTURE_START);
 	if (writer_busy(c->writer))
 		return why_fail(run, CAPTURE_FAILED,
@@ -211,6 +210,7 @@ static int held(struct run *run)
 	FAULT_POINT(CAPTURE_SEIZED);
 	if (!run_tell(run, CAPTURE_SEIZED))
 		return why_fail(run, CAPTURE_FAILED, "the capture was called off");
+	budget_look(c->request.pid, run->result);
 	r = prepare_plan(run);
 	if (r == 0) {
 		r = prepare_create(run);

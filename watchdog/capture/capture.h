@@ -6,7 +6,8 @@
  *
  * Life of a capture:
  *     capture_new()      at start: all memory is allocated, touched and (by the caller) locked
- *     capture_set_directory() or capture_set_output()   once: opens and checks the place
+ *     capture_set_directory() or capture_set_output()   once: opens and checks the place; at the
+ *                        latest in the callback of CAPTURE_SEIZED
  *     capture_run()      seize, registers, maps, plan, headers, pages, COPIED, detach, fdatasync
  *     capture_finish()   fsync, rename .partial -> final, fsync of the directory
  * Between capture_set_directory() and the return of capture_run() nothing is allocated, forked or

@@ -83,6 +83,11 @@ static void close_capture(struct capture_place *place)
 	place->created = false;
 }
 
+void capture_place_done(struct capture *c)
+{
+	close_capture(&c->place);
+}
+
 void capture_place_close(struct capture *c)
 {
 	close_capture(&c->place);
