@@ -99,6 +99,12 @@ native_leak() {
 	native_leak java 128
 }
 
+@test "Go: a native leak is captured, and the service is healthy" {
+	[ -z "$(runtime_missing go)" ] || skip "no Go here ($(runtime_missing go | paste -sd ' '))"
+	native_leak go 128
+	[ "$(event_field tripped USED_BYTES)" -gt $((100 << 20)) ]
+}
+
 # runtime_line NAME: what check says of the runtime in the group.
 runtime_line() {
 	"$OOMSNAP" check --cgroup "$(cg_path "$1")" | grep 'runtime .*heap limit'

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The leaking service in Go: net/http, and a goroutine that leaks when it is told to: one LeakedChunk
-// after the other into a global slice. See README.md.
+// after the other into a global slice, or pages beside the heap (kind=native). See README.md.
 package main
 
 import (
@@ -27,6 +27,7 @@ type LeakedChunk struct {
 
 var (
 	chunks  []*LeakedChunk
+	pages   [][]byte // beside the heap
 	count   int64
 	stopped atomic.Bool
 	done    chan struct{}
@@ -39,6 +40,20 @@ func monotonic() int64 {
 	return now.Nano()
 }
 
+// What a C library would leak: the collector neither sees it nor is paced by it.
+func leakPages() {
+	page, err := syscall.Mmap(-1, 0, chunkBytes, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		panic(err)
+	}
+	for i := range page {
+		page[i] = byte(count | 1)
+	}
+	pages = append(pages, page)
+	count++
+}
+
 func leakOne() {
 	chunk := &LeakedChunk{Number: count}
 	for i := range chunk.Data {
@@ -49,12 +64,12 @@ func leakOne() {
 	fmt.Println("leaked", count, "at", monotonic())
 }
 
-func run(rate int) {
+func run(rate int, leak func()) {
 	// A pause per chunk, not a schedule: what stood still does not hurry afterwards.
 	pause := time.Duration(float64(chunkBytes) / float64(rate) * 1e3)
 	for !stopped.Load() {
 		time.Sleep(pause)
-		leakOne()
+		leak()
 	}
 	close(done)
 }
@@ -67,14 +82,21 @@ func main() {
 		}
 		stopped.Store(false)
 		done = make(chan struct{})
-		go run(rate)
+		leak := leakOne
+		if r.URL.Query().Get("kind") == "native" {
+			leak = leakPages
+		}
+		go run(rate, leak)
 		fmt.Fprintln(w, "leaking")
 	})
 	http.HandleFunc("/stop", func(w http.ResponseWriter, r *http.Request) {
 		stopped.Store(true)
 		<-done
 		if r.URL.Query().Get("free") == "1" {
-			chunks, count = nil, 0
+			for _, page := range pages {
+				_ = syscall.Munmap(page)
+			}
+			chunks, pages, count = nil, nil, 0
 		}
 		fmt.Fprintln(w, "stopped")
 	})
