@@ -226,6 +226,15 @@ static void test_committed(void **state)
 				     "10100000-11000000 ---p 00000000 00:00 0 \n"
 				     "11000000-11001000 ---p 00000000 00:00 0 \n"
 				     "11001000-11801000 rw-p 00000000 00:00 0 \n";
+	/* The kernel has made one mapping of a stack and the heap above it: rather too much. */
+	static const char merged[] = "0f7ff000-0f800000 ---p 00000000 00:00 0 \n"
+				     "0f800000-10200000 rw-p 00000000 00:00 0 \n"
+				     "10200000-11000000 ---p 00000000 00:00 0 \n";
+	/* A page that was given back lies in the heap's middle. */
+	static const char hole[] = "10000000-10100000 rw-p 00000000 00:00 0 \n"
+				   "10100000-10101000 ---p 00000000 00:00 0 \n"
+				   "10101000-10301000 rw-p 00000000 00:00 0 \n"
+				   "10301000-11000000 ---p 00000000 00:00 0 \n";
 	static const char node[] = "10000000-10100000 rw-p 00000000 00:00 0 \n"
 				   "10140000-10180000 rw-p 00000000 00:00 0 \n"
 				   "10181000-10281000 rw-p 00000000 00:00 0 \n"
@@ -236,6 +245,8 @@ static void test_committed(void **state)
 	(void)state;
 	assert_int_equal(4 * MIB, committed(RUNTIME_DOTNET, 3 * MIB, dotnet));
 	assert_int_equal(MIB, committed(RUNTIME_DOTNET, 3 * MIB, stacks));
+	assert_int_equal(10 * MIB, committed(RUNTIME_DOTNET, 3 * MIB, merged));
+	assert_int_equal(3 * MIB, committed(RUNTIME_DOTNET, 3 * MIB, hole));
 	assert_int_equal(0, committed(RUNTIME_DOTNET, 300 * MIB, dotnet));
 	assert_int_equal(0, committed(RUNTIME_DOTNET, UINT64_MAX / 2, dotnet));
 	assert_int_equal(MIB + MIB / 4, committed(RUNTIME_NODE, MIB, node));

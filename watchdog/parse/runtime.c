@@ -496,9 +496,11 @@ bool runtime_argument(const char *text, size_t len, const char *suffix, uint32_t
 
 /* --- what a heap has asked for ------------------------------------------------------------- */
 
-#define RANGE_TIMES 5U		       /* .NET's collector reserves five times its hard limit */
-#define GUARD_BYTES 4096U	       /* below a thread's stack (glibc's default: one page) */
-#define V8_PAGE_BYTES UINT64_C(262144) /* so are its pages aligned */
+#define RANGE_TIMES 5U			/* .NET's collector reserves five times its hard limit */
+#define GUARD_BYTES 4096U		/* below a thread's stack (glibc's default: one page) */
+#define STACK_BYTES (8U << 20)		/* ulimit -s where nobody has set it */
+#define SMALL_STACK_BYTES (1536U << 10) /* .NET's own choice, for helpers and on musl */
+#define V8_PAGE_BYTES UINT64_C(262144)	/* so are its pages aligned */
 
 void runtime_range_end(struct runtime_range *range)
 {
@@ -512,6 +514,18 @@ void runtime_range_end(struct runtime_range *range)
 		range->committed_bytes = max_u64(range->committed_bytes, range->writable_bytes);
 	range->row_bytes = 0;
 	range->writable_bytes = 0;
+}
+
+/*
+ * What a guard page lies below, if it is as long as stacks are. The kernel makes one mapping of a
+ * stack and of heap beside it, and a page that the heap has not asked
+ * for looks like a guard page: what is longer or shorter counts as heap.
+ */
+static bool is_stack(const struct maps_entry *entry)
+{
+	uint64_t bytes = entry->end - entry->start;
+
+	return entry->prot & MAPS_WRITE && (bytes == STACK_BYTES || bytes == SMALL_STACK_BYTES);
 }
 
 void runtime_range_add(struct runtime_range *range, const struct maps_entry *entry)
@@ -532,9 +546,16 @@ void runtime_range_add(struct runtime_range *range, const struct maps_entry *ent
 	if (!ours)
 		return;
 	/* Stacks are writable and hardly touched: 30 threads may have asked for 240 MiB. */
-	if (range->guarded || (!entry->prot && bytes == GUARD_BYTES)) {
-		runtime_range_end(range);
-		range->guarded = !range->guarded;
+	if (range->guarded) {
+		range->guarded = false;
+		if (is_stack(entry)) {
+			runtime_range_end(range);
+			return;
+		}
+		range->row_bytes = add_sat(range->row_bytes, GUARD_BYTES);
+	}
+	if (!entry->prot && bytes == GUARD_BYTES) {
+		range->guarded = true;
 		return;
 	}
 	range->row_bytes = add_sat(range->row_bytes, bytes);
