@@ -518,8 +518,8 @@ void runtime_range_end(struct runtime_range *range)
 
 /*
  * What a guard page lies below, if it is as long as stacks are. The kernel makes one mapping of a
- * stack and of heap beside it, and a page that the heap has not asked
- * for looks like a guard page: what is longer or shorter counts as heap.
+ * stack and of heap beside it, and a page that the heap has not asked for looks like a guard page:
+ * what is longer or shorter counts as heap.
  */
 static bool is_stack(const struct maps_entry *entry)
 {
