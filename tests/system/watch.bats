@@ -130,7 +130,11 @@ cg_vanishes() {
 	watch_stop
 }
 
+# bats test_tags=lane:host
 @test "the cgroup went with the kernel's count before we could look: what is known is told" {
+	need_lane host
+	[ "$(printf '6.15\n%s\n' "$(uname -r)" | sort -V | head -1)" = 6.15 ] ||
+		skip 'only Linux 6.15 tells how a process has ended whom others have reaped'
 	cg_new app 40M
 	reader_start app --set verdict=oom
 	cg_spawn app "$LEAKER" --pattern touch --rate max --total 38M
