@@ -299,11 +299,11 @@ static void finish(void)
 			strerrordesc_np(-r));
 	}
 	tell(r ? CAPTURER_FAILED : CAPTURER_DONE, &me.result);
-	if (r == 0)
-		(void)capture_clear_up(me.capture, me.request.target, me.request.keep,
-			me.request.max_bytes); /* what stays is tried again next time */
-	if (r == 0)
-		tell(CAPTURER_READY, &me.result);
+	if (r)
+		return;
+	(void)capture_clear_up(me.capture, me.request.target, me.request.keep,
+		me.request.max_bytes); /* what stays is tried again next time */
+	tell(CAPTURER_READY, &me.result);
 }
 
 static void on_request(void)
