@@ -371,6 +371,8 @@ static void do_report(struct target *t, const struct engine_action *action)
 		act_note(t, INTERVENTION_LOST);
 	}
 	tell_report(t, action);
+	if (action->report == ENGINE_REPORT_LOST)
+		t->wiring.victim = 0; /* told; the next one is another */
 }
 
 static void set_timer(struct target *t, uint64_t until_ns)
