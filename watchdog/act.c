@@ -370,6 +370,8 @@ static void do_report(struct target *t, const struct engine_action *action)
 		t->record.lost = true;
 		act_note(t, INTERVENTION_LOST);
 	}
+	if (action->report == ENGINE_REPORT_LOST)
+		wiring_await_victim(t);
 	tell_report(t, action);
 	if (action->report == ENGINE_REPORT_LOST)
 		t->wiring.victim = 0; /* told; the next one is another */

@@ -19,7 +19,6 @@
 
 #include "base/cleanup.h"
 #include "os/process.h"
-#include "os/runtime.h"
 #include "watch.h"
 
 static int on_death(sd_event_source *source, int fd, uint32_t events, void *user)
@@ -31,28 +30,39 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *user
 	(void)source;
 	(void)events;
 	watch_wake(t->watch);
-	e->killed = runtime_exit_status(fd, e->pid, &status) == 0 && WIFSIGNALED(status) &&
+	e->killed = process_exit_status(fd, e->pid, &status) == 0 && WIFSIGNALED(status) &&
 		WTERMSIG(status) == SIGKILL;
 	e->death = sd_event_source_disable_unref(e->death); /* closes the pidfd */
 	watch_look(t);
 	return 0;
 }
 
-void ending_watch(struct target *t, pid_t pid)
+sd_event_source *ending_source(struct target *t, pid_t pid, sd_event_io_handler_t handler)
 {
 	_cleanup_close_ int fd = -1;
-	struct ending *e = &t->ending;
+	sd_event_source *source = NULL;
 
-	if (!t->watch->event || (e->death && e->pid == pid))
+	if (!t->watch->event || process_open(pid, /* start_time= */ 0, &fd) != 0 ||
+		sd_event_add_io(t->watch->event, &source, fd, EPOLLIN, handler, t) < 0)
+		return NULL;
+	(void)sd_event_source_set_io_fd_own(source, 1);
+	(void)take_fd(&fd);
+	return source;
+}
+
+void ending_watch(struct target *t, pid_t pid)
+{
+	struct ending *e = &t->ending;
+	sd_event_source *death;
+
+	if (e->death && e->pid == pid)
 		return;
-	if (process_open(pid, /* start_time= */ 0, &fd) != 0)
+	death = ending_source(t, pid, on_death);
+	if (!death)
 		return; /* gone: what comes next is found by the next search */
 	ending_forget(t);
-	if (sd_event_add_io(t->watch->event, &e->death, fd, EPOLLIN, on_death, t) < 0)
-		return; /* then looks alone tell of a kill */
-	(void)sd_event_source_set_priority(e->death, SD_EVENT_PRIORITY_IMPORTANT);
-	(void)sd_event_source_set_io_fd_own(e->death, 1);
-	(void)take_fd(&fd);
+	(void)sd_event_source_set_priority(death, SD_EVENT_PRIORITY_IMPORTANT);
+	e->death = death;
 	e->pid = pid;
 	e->oom_kills = target_oom_kills(t);
 }

@@ -117,6 +117,15 @@ static uint64_t stat_from(struct target *t)
 	return e->thresholds.trip_bytes;
 }
 
+static void leave(struct target *t)
+{
+	if (ending_unseen_kill(t))
+		tell_unseen_kill(t);
+	tell_gone(t);
+	target_close(t);
+	schedule_look(t, WATCH_FIND_NS);
+}
+
 static void vanish(struct target *t)
 {
 	struct engine_event event = {.kind = ENGINE_EVENT_VANISHED};
@@ -124,11 +133,7 @@ static void vanish(struct target *t)
 	watch_step(t, &event);
 	if (t->engine.state != ENGINE_GONE)
 		return; /* an undo is still due: the engine's timer goes on with it */
-	if (ending_unseen_kill(t))
-		tell_unseen_kill(t);
-	tell_gone(t);
-	target_close(t);
-	schedule_look(t, WATCH_FIND_NS);
+	leave(t);
 }
 
 /*
@@ -271,13 +276,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 		return 0;
 	}
 	watch_step(t, &event);
-	if (t->open && t->engine.state == ENGINE_GONE) {
-		tell_gone(t);
-		target_close(t);
-		schedule_look(t, WATCH_FIND_NS);
-	} else if (t->engine.state == ENGINE_WATCHING) {
+	if (t->open && t->engine.state == ENGINE_GONE)
+		leave(t);
+	else if (t->engine.state == ENGINE_WATCHING)
 		watch_look(t); /* the cooldown is over: it may be near its limit already */
-	}
 	return 0;
 }
 

@@ -27,7 +27,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,7 +85,7 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *user
 	(void)source;
 	(void)events;
 	watch_wake(t->watch);
-	known = runtime_exit_status(fd, m->facts.pid, &status) == 0;
+	known = process_exit_status(fd, m->facts.pid, &status) == 0;
 	/* The kernel has counted its kill before the process is gone. */
 	if (t->open && cgroup_sample(&t->cgroup, t->watch->now_ns, SIZE_UNLIMITED, &now) == 0)
 		kills = now.oom_kills;
@@ -96,22 +95,6 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *user
 		runtime_was_near(&m->facts, &m->rule, m->used_bytes))
 		tell_runtime_died(t, known ? &status : NULL);
 	managed_close(t);
-	return 0;
-}
-
-static int watch_death(struct target *t)
-{
-	_cleanup_close_ int fd = -1;
-	int r = process_open(t->managed.facts.pid, /* start_time= */ 0, &fd);
-
-	if (r == 0)
-		r = sd_event_add_io(t->watch->event, &t->managed.death, fd, EPOLLIN, on_death, t);
-	if (r < 0)
-		return r;
-	if (r == 0 && t->managed.death) {
-		(void)sd_event_source_set_io_fd_own(t->managed.death, 1);
-		(void)take_fd(&fd);
-	}
 	return 0;
 }
 
@@ -153,8 +136,7 @@ static void take_over(struct target *t, const struct runtime_facts *facts, int *
 	m->facts.start_limit_bytes = t->engine.seen ? t->engine.last.limit_bytes : t->found_limit;
 	m->counters_fd = take_fd(counters_fd);
 	m->oom_kills = target_oom_kills(t);
-	if (t->watch->event)
-		(void)watch_death(t); /* without it its end goes unseen */
+	m->death = ending_source(t, m->facts.pid, on_death); /* without it its end goes unseen */
 	m->older = is_older(facts->pid);
 	m->untold = true;
 	(void)managed_look(t, t->engine.seen ? sample_used(&t->engine.last) : 0);

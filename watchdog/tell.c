@@ -196,40 +196,46 @@ static void tell_released(const struct target *t)
 		sub_floor(r->released_ns, from_ns) / NS_PER_MS, verdict_name(r->verdict));
 }
 
-/* An OOM kill: a loss, or, once the capture of this incident is over, what was to be expected. */
-static void tell_lost(const struct target *t)
+static bool is_captured(const struct target *t)
 {
-	bool captured = t->engine.captured && t->record.released_ns != 0;
-	struct event_message *m = begin(captured ? EVENT_KILLED : EVENT_LOST, t);
+	return t->engine.captured && t->record.released_ns != 0;
+}
+
+/* A kill: a loss, or, once the capture of this incident is over, what was to be expected. */
+static struct event_message *begin_kill(const struct target *t, pid_t pid)
+{
+	struct event_message *m = begin(is_captured(t) ? EVENT_KILLED : EVENT_LOST, t);
 
 	figures(m, &t->engine);
-	if (t->wiring.victim)
-		event_field_u64(m, EVENT_FIELD_PID, (uint64_t)t->wiring.victim);
+	if (pid)
+		event_field_u64(m, EVENT_FIELD_PID, (uint64_t)pid);
 	event_field_u64(m, EVENT_FIELD_OOM_KILLS, t->engine.last.oom_kills);
 	event_field_str(m, EVENT_FIELD_GUARANTEE, guarantee_name(t->guarantee.guarantee));
 	if (t->record.trip_ns)
 		event_field_bytes(
 			m, EVENT_FIELD_HEADROOM_TRIP_BYTES, t->record.headroom_trip_bytes);
-	event_send(m, "the kernel OOM-killed a process of the target %s",
-		captured				 ? "after its capture was complete"
-			: engine_in_incident(&t->engine) ? "while it was being captured"
-							 : "before a capture could begin");
+	return m;
+}
+
+static const char *kill_moment(const struct target *t)
+{
+	return is_captured(t)			 ? "after its capture was complete"
+		: engine_in_incident(&t->engine) ? "while it was being captured"
+						 : "before a capture could begin";
+}
+
+static void tell_lost(const struct target *t)
+{
+	event_send(begin_kill(t, t->wiring.victim),
+		"the kernel OOM-killed a process of the target %s", kill_moment(t));
 }
 
 void tell_unseen_kill(const struct target *t)
 {
-	bool captured = t->engine.captured && t->record.released_ns != 0;
-	struct event_message *m = begin(captured ? EVENT_KILLED : EVENT_LOST, t);
-
-	figures(m, &t->engine);
-	event_field_u64(m, EVENT_FIELD_PID, (uint64_t)t->ending.pid);
-	event_field_u64(m, EVENT_FIELD_OOM_KILLS, t->engine.last.oom_kills);
-	event_field_str(m, EVENT_FIELD_GUARANTEE, guarantee_name(t->guarantee.guarantee));
-	event_send(m,
+	event_send(begin_kill(t, t->ending.pid),
 		"pid %d was ended by SIGKILL near its limit %s; its cgroup went before the "
 		"kernel's count of OOM kills could be read",
-		(int)t->ending.pid,
-		captured ? "after its capture was complete" : "before a capture could begin");
+		(int)t->ending.pid, kill_moment(t));
 }
 
 static void tell_limit(struct event_message *m, uint64_t old_bytes, uint64_t new_bytes)

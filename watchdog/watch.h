@@ -191,7 +191,8 @@ struct watch {
 	sd_event_source *beat;
 	struct tripwire *tripwire; /* NULL: none, and tripwire_why says why and how to mend it */
 	sd_event_source *tripwire_io;
-	uint64_t tripwire_lost; /* records of it that were lost so far */
+	sd_event_source *tripwire_later; /* acts on what was taken from it out of turn */
+	uint64_t tripwire_lost;		 /* records of it that were lost so far */
 	char tripwire_why[TRIPWIRE_WHY_MAX];
 	struct history *histories; /* shared with the capturers: CONFIG_TARGETS_MAX */
 	uint32_t target_count;
@@ -255,6 +256,13 @@ uint64_t managed_look(struct target *t, uint64_t used_bytes);
 uint64_t managed_look_after(const struct target *t, uint64_t after_ns);
 
 /* --- ending.c ------------------------------------------------------------------------------ */
+
+/*
+ * Has handler called, with t, when that process of it has ended; the descriptor that it is given is
+ * its pidfd, and the source's. NULL where it is gone already, no pidfd can be had, or there is no
+ * event loop (oomsnap check).
+ */
+sd_event_source *ending_source(struct target *t, pid_t pid, sd_event_io_handler_t handler);
 
 /*
  * Looks at the target once more as soon as this process of it has ended, instead of the one that

@@ -32,6 +32,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -43,6 +44,7 @@
 
 #define EXTRA_NS (100 * NS_PER_MS) /* how long a correction of the threshold is believed */
 #define STOPPED_NS (5 * NS_PER_S)  /* between looks for who was stopped, or continued, by others */
+#define VICTIM_MS 5 /* between the kernel's count of a kill and its word of the victim */
 #define STOPS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 10) /* before looks: they tell the cause */
 #define OOM_HOOK_FLAGS (TRIPWIRE_ON_CHARGE | TRIPWIRE_ON_OOM)
 
@@ -76,6 +78,7 @@ void wiring_open(struct watch *w)
 void wiring_close(struct watch *w)
 {
 	w->tripwire_io = sd_event_source_disable_unref(w->tripwire_io);
+	w->tripwire_later = sd_event_source_disable_unref(w->tripwire_later);
 	tripwire_close(w->tripwire);
 	w->tripwire = NULL;
 }
@@ -399,12 +402,45 @@ static int on_events(sd_event_source *source, int fd, uint32_t events, void *use
 	return 0;
 }
 
+static int on_later(sd_event_source *source, void *user)
+{
+	struct watch *w = user;
+
+	(void)source;
+	watch_wake(w);
+	for (uint32_t i = 0; i < w->target_count; i++)
+		act_on(&w->target[i]);
+	return 0;
+}
+
+void wiring_await_victim(struct target *t)
+{
+	struct watch *w = t->watch;
+	struct pollfd p = {.events = POLLIN};
+
+	if (!w->tripwire || !t->wiring.armed || t->wiring.victim)
+		return;
+	p.fd = tripwire_fd(w->tripwire);
+	if (poll(&p, 1, VICTIM_MS) <= 0)
+		return;
+	(void)tripwire_consume(w->tripwire, on_event, w);
+	look_for_lost(w);
+	(void)sd_event_source_set_enabled(w->tripwire_later, SD_EVENT_ONESHOT);
+}
+
 int wiring_start(struct watch *w)
 {
 	int r;
 
 	if (!w->tripwire)
 		return 0;
+	r = sd_event_add_defer(w->event, &w->tripwire_later, on_later, w);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(w->tripwire_later, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_priority(w->tripwire_later, STOPS_FIRST);
+	if (r < 0)
+		return r;
 	r = sd_event_add_io(
 		w->event, &w->tripwire_io, tripwire_fd(w->tripwire), EPOLLIN, on_events, w);
 	if (r >= 0)

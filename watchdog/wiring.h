@@ -59,6 +59,13 @@ unsigned int wiring_release(struct target *t);
 /* It stopped the target too early: what was stopped goes on, at a higher threshold for a while. */
 void wiring_continue(struct target *t);
 
+/*
+ * For a kill that was counted while wiring.victim is not known: waits for the kernel's word of it,
+ * which comes microseconds later (mark_oom_victim() in mm/oom_kill.c) or, where that processor was
+ * taken to run us, once it goes on; 5 ms at most. What else is told then is acted on next.
+ */
+void wiring_await_victim(struct target *t);
+
 /* The target is left: the tripwire forgets it. */
 void wiring_leave(struct target *t);
 

@@ -35,14 +35,19 @@ dac() {
 		-name libmscordaccore.so | head -1
 }
 
-@test ".NET as a single file: captured before its hard limit; ClrMD finds the leaked type and the stacks" {
-	publish single -p:PublishSingleFile=true
-	service_start single 256 "$PUBLISHED/single/leak-service"
-	service_capture single managed 30
+# captured_whole NAME: the published program, caught before the heap limit that it has by default.
+captured_whole() {
+	service_start "$1" 256 "$PUBLISHED/$1/leak-service"
+	service_capture "$1" managed 30
 	[ "$(event_field runtime-found RUNTIME)" = dotnet ]
 	[ "$(event_field runtime-found HEAP_BYTES)" -eq $((192 << 20)) ]
 	is_healthy
 	"$OOMSNAP" inspect "$CAPTURE/core" > /dev/null
+}
+
+@test ".NET as a single file: captured before its hard limit; ClrMD finds the leaked type and the stacks" {
+	publish single -p:PublishSingleFile=true
+	captured_whole single
 	DAC=$(dac) dotnet "$BUILD/interop/dotnet/bin/Reader/release/heap-reader.dll" "$CAPTURE/core" \
 		LeakedChunk Leak Count > "$BATS_TEST_TMPDIR/heap"
 	cat "$BATS_TEST_TMPDIR/heap"
@@ -53,10 +58,5 @@ dac() {
 
 @test ".NET compiled ahead of time: captured before its hard limit" {
 	publish ahead -p:PublishAot=true
-	service_start ahead 256 "$PUBLISHED/ahead/leak-service"
-	service_capture ahead managed 30
-	[ "$(event_field runtime-found RUNTIME)" = dotnet ]
-	[ "$(event_field runtime-found HEAP_BYTES)" -eq $((192 << 20)) ]
-	is_healthy
-	"$OOMSNAP" inspect "$CAPTURE/core" > /dev/null
+	captured_whole ahead
 }

@@ -10,8 +10,7 @@
  *                        latest in the callback of CAPTURE_SEIZED
  *     capture_run()      seize, registers, maps, plan, headers, pages, COPIED, detach, fdatasync
  *     capture_finish()   fsync, rename .partial -> final, fsync of the directory
- * Between capture_set_directory() and the return of capture_run() nothing is allocated, forked or
- * exec'd.
+ * Within capture_run() nothing is allocated, forked or exec'd.
  */
 #ifndef OOMSNAP_CAPTURE_CAPTURE_H
 #define OOMSNAP_CAPTURE_CAPTURE_H

@@ -9,8 +9,9 @@
  * There are two kinds of place. capture_set_directory() opens the parent of bundles: each capture
  * is a directory of its own in it (0700, files 0600) that is called NAME.partial until it is
  * complete and durable. capture_set_output() is for `dump -o`: one core file, beside its final
- * name while it grows. Directories are opened once, before anything happens to the target, and
- * everything later is relative to those descriptors; a rename of the path under us changes nothing.
+ * name while it grows. Directories are opened once, by hand before anything happens to the
+ * target, in a watch as soon as it stands still; everything later is relative to those descriptors,
+ * and a rename of the path under us changes nothing.
  *
  * A bundle is called TARGET-YYYYMMDDThhmmssZ-PID, with .2 to .9 behind it where the same process
  * is captured again within a second. The writer keeps a flock on its .partial directory, so that

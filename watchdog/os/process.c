@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -169,4 +170,35 @@ int process_rss(pid_t pid, uint64_t *ret_bytes)
 			     status_kib(text, "\nVmSwap:")) *
 		1024;
 	return 0;
+}
+
+/* --- how it ended -------------------------------------------------------------------------- */
+
+/* The first version of struct pidfd_info (Linux 6.15, include/uapi/linux/pidfd.h); Debian 12's
+ * headers have none. */
+struct end_info {
+	uint64_t mask;
+	uint64_t cgroup_id;
+	uint32_t ids[11]; /* of process and user */
+	int32_t exit_code;
+};
+_Static_assert(sizeof(struct end_info) == 64, "PIDFD_INFO_SIZE_VER0");
+
+#define END_INFO_GET _IOWR(0xFF, 11, struct end_info) /* PIDFD_GET_INFO */
+#define END_INFO_EXIT (UINT64_C(1) << 3)	      /* PIDFD_INFO_EXIT */
+
+int process_exit_status(int pidfd, pid_t pid, int *ret_status)
+{
+	struct end_info info = {.mask = END_INFO_EXIT};
+	struct procstat stat;
+	int r;
+
+	if (ioctl(pidfd, END_INFO_GET, &info) == 0 && info.mask & END_INFO_EXIT) {
+		*ret_status = info.exit_code;
+		return 0;
+	}
+	r = process_look(pid, &stat);
+	if (r == 0)
+		*ret_status = stat.exit_code;
+	return r;
 }

@@ -48,4 +48,12 @@ int process_prefer_session(void);
 /* Memory that only this process's end would give back: RssAnon + RssShmem of /proc/PID/status. */
 int process_rss(pid_t pid, uint64_t *ret_bytes);
 
+/*
+ * How a process ended, whose pidfd was opened while it lived and is readable now: its wait status
+ * (wait(2)) in *ret_status, from the pidfd (PIDFD_INFO_EXIT, Linux 6.15) or, while nobody has
+ * waited for it, from /proc/PID/stat (0 without the right to see it). 0, PROCESS_GONE where it was
+ * waited for and the kernel is older, -EPROTO.
+ */
+int process_exit_status(int pidfd, pid_t pid, int *ret_status);
+
 #endif

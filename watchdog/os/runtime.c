@@ -23,7 +23,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
@@ -265,54 +264,4 @@ int runtime_read_committed(
 	runtime_range_end(&range);
 	facts->committed_bytes = range.committed_bytes;
 	return lines.error;
-}
-
-/* --- how it ended -------------------------------------------------------------------------- */
-
-/* The first version of struct pidfd_info (Linux 6.15, include/uapi/linux/pidfd.h); Debian 12's
- * headers have none. */
-struct end_info {
-	uint64_t mask;
-	uint64_t cgroup_id;
-	uint32_t ids[11]; /* of process and user */
-	int32_t exit_code;
-};
-_Static_assert(sizeof(struct end_info) == 64, "PIDFD_INFO_SIZE_VER0");
-
-#define END_INFO_GET _IOWR(0xFF, 11, struct end_info) /* PIDFD_GET_INFO */
-#define END_INFO_EXIT (UINT64_C(1) << 3)	      /* PIDFD_INFO_EXIT */
-
-/* The last field of /proc/PID/stat, which shows 0 without the right to see it. */
-static int status_of_zombie(pid_t pid, int *ret_status)
-{
-	_cleanup_close_ int dir = -1;
-	char text[4096];
-	uint64_t status;
-	char *space;
-	size_t len;
-	int r = proc_open(pid, &dir);
-
-	if (r == 0)
-		r = proc_read(dir, "stat", text, sizeof(text) - 1, &len);
-	if (r != 0)
-		return r;
-	while (len && text[len - 1] == '\n')
-		len--;
-	text[len] = '\0';
-	space = strrchr(text, ' ');
-	if (!space || !str_to_u64(space + 1, &status) || status > UINT16_MAX)
-		return PROC_BAD;
-	*ret_status = (int)status;
-	return 0;
-}
-
-int runtime_exit_status(int pidfd, pid_t pid, int *ret_status)
-{
-	struct end_info info = {.mask = END_INFO_EXIT};
-
-	if (ioctl(pidfd, END_INFO_GET, &info) == 0 && info.mask & END_INFO_EXIT) {
-		*ret_status = info.exit_code;
-		return 0;
-	}
-	return status_of_zombie(pid, ret_status);
 }

@@ -42,12 +42,4 @@ int runtime_read_counters(
 int runtime_read_committed(
 	uint64_t heap_bytes, struct runtime_scratch *scratch, struct runtime_facts *facts);
 
-/*
- * How a process ended, whose pidfd was opened while it lived and is readable now: its wait status
- * (wait(2)) in *ret_status, from the pidfd (PIDFD_INFO_EXIT, Linux 6.15) or, while nobody has
- * waited for it, from /proc/PID/stat. 0, PROC_GONE where it was waited for and the kernel is older,
- * PROC_DENIED, PROC_BAD.
- */
-int runtime_exit_status(int pidfd, pid_t pid, int *ret_status);
-
 #endif

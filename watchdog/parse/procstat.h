@@ -31,7 +31,8 @@ struct procstat {
 	uint64_t vsize_bytes;	      /* (23) */
 	uint64_t rss_pages;	      /* (24) */
 	uint64_t stack_start;	      /* (28) 0 without the right to see it */
-	int32_t exit_code;	      /* (52) of a stopped one the signal; 0: not to be seen */
+	int32_t exit_code; /* (52) its wait status, of a stopped one the signal; 0: not to be seen
+			    */
 };
 
 struct procstatus {
