@@ -20,15 +20,30 @@
  * The room is counted here as well, so that max_bytes and keep_free hold to within one buffer per
  * writer; a file system that is full says so itself.
  *
+ * On ext4 a range is allocated before it is written. A buffered write reserves its blocks
+ * otherwise, one by one and under the lock of the file, which is what two workers wait for: 0.18 ms
+ * for 1 MiB instead of 0.13. Only what is written is allocated, so holes stay holes. xfs reserves
+ * by extents and gains nothing (measured: 0.09 ms both ways); elsewhere it may be a request to a
+ * server.
+ *
  * Limits: sync_file_range does not flush the disk's own cache; the fdatasync at the end does. On a
  * file system without it (some FUSE) errors are ignored and the cache is unbounded.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "capture/sink.h"
+
+static bool is_ext4(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC;
+}
 
 void sink_init(struct core_sink *sink, int fd, int direct_fd, uint64_t room_bytes,
 	uint64_t cache_bytes, uint32_t writers)
@@ -39,6 +54,7 @@ void sink_init(struct core_sink *sink, int fd, int direct_fd, uint64_t room_byte
 		cache_bytes / writers / SINK_WINDOWS_MIN, SINK_WINDOW_MIN_BYTES, SINK_WINDOW_BYTES);
 	sink->windows = (uint32_t)clamp_u64(
 		cache_bytes / sink->window_bytes / writers, SINK_WINDOWS_MIN, SINK_WINDOWS_MAX);
+	atomic_store(&sink->allocates, is_ext4(fd));
 	atomic_store(&sink->room_bytes, (int64_t)min_u64(room_bytes, INT64_MAX));
 }
 
@@ -109,11 +125,22 @@ int sink_take(struct core_sink *sink, size_t len)
 	return atomic_fetch_sub(&sink->room_bytes, (int64_t)len) < (int64_t)len ? -ENOSPC : 0;
 }
 
+/* What fails here is told by the write, or does without: ext2 and ext3 have the number of ext4. */
+static void allocate(struct core_sink *sink, size_t len, uint64_t offset)
+{
+	if (len < ALLOCATED_LEAST_BYTES || !atomic_load(&sink->allocates))
+		return;
+	if (fallocate(sink->fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) < 0 &&
+		(errno == EOPNOTSUPP || errno == ENODEV))
+		atomic_store(&sink->allocates, false);
+}
+
 int sink_put(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
 	uint64_t offset)
 {
 	size_t done = 0;
 
+	allocate(sink, len, offset);
 	while (done < len) {
 		ssize_t n = pwrite(
 			sink->fd, (const char *)bytes + done, len - done, (off_t)(offset + done));

@@ -17,8 +17,10 @@ struct core_sink {
 	uint64_t window_bytes;
 	uint32_t windows;	    /* of page cache that each writer may fill */
 	_Atomic int64_t room_bytes; /* that may still be written; below 0: over */
+	atomic_bool allocates;	    /* a range before it is written */
 };
 
+#define ALLOCATED_LEAST_BYTES (64U << 10) /* a shorter write is not worth the call */
 #define SINK_WINDOW_BYTES (8ULL << 20) /* handed to the disk at once, where there is enough */
 #define SINK_WINDOW_MIN_BYTES (512ULL << 10)
 #define SINK_WINDOWS_MAX 512U /* remembered per writer: 4 GiB */
@@ -38,6 +40,7 @@ struct sink_window {
 };
 
 /*
+ * For a core at fd, which has its length.
  * cache_bytes: how much page cache all writers together may fill before they wait for the disk.
  */
 void sink_init(struct core_sink *sink, int fd, int direct_fd, uint64_t room_bytes,
