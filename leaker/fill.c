@@ -69,10 +69,13 @@ size_t fill_check(uint64_t seed, uint64_t address, const void *from, size_t len,
 	size_t first = 0;
 	size_t wrong = check_bytes(seed, address, in, i, strictness, &first);
 
-	/* Blocks of words are compared at full speed; a block that differs is looked at again. */
+	/*
+	 * Blocks of words are compared at full speed; a block that differs is looked at again,
+	 * unless it is all zeros where it may be.
+	 */
 	while (len - i >= 8) {
 		size_t block = (len - i) & ~(size_t)7;
-		uint64_t differ = 0;
+		uint64_t differ = 0, filled = 0;
 
 		if (block > 512)
 			block = 512;
@@ -81,8 +84,9 @@ size_t fill_check(uint64_t seed, uint64_t address, const void *from, size_t len,
 
 			memcpy(&word, in + i + j, 8);
 			differ |= word ^ fill_word(seed, address + i + j);
+			filled |= word;
 		}
-		if (differ) {
+		if (differ && (filled || strictness != FILL_OR_ZERO)) {
 			size_t at = 0;
 			size_t more =
 				check_bytes(seed, address + i, in + i, block, strictness, &at);
