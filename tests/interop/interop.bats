@@ -26,6 +26,11 @@ leak() {
 		> "$dir/log" 2>&1 < /dev/null 3>&- &
 	LEAK_PID=$!
 	wait_until 20 grep -q 'total reached' "$dir/log"
+	wait_until 20 all_wait "$LEAK_PID" # where the readers are to find them
+}
+
+all_wait() {
+	! grep -hs '^State:' "/proc/$1/task/"*/status | grep -qv '[SZ] ('
 }
 
 setup_file() {

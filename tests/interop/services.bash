@@ -37,7 +37,7 @@ service_start() {
 }
 
 get() {
-	curl -fsS --max-time 20 "$SERVICE_URL$1"
+	curl -fsS --max-time 100 "$SERVICE_URL$1"
 }
 
 # service_capture NAME KIND RATE [OPTION...]: leaks under oomsnap until it is captured; stops the leak

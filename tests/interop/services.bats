@@ -78,7 +78,7 @@ count_of() {
 		service_capture "java$limit" managed 30
 		[ "$(event_field runtime-found RUNTIME)" = java ]
 		is_healthy
-		! grep -q OutOfMemoryError "$SERVICE_LOG"
+		! grep -q OutOfMemoryError "$SERVICE_LOG" || return 1
 		jhsdb jmap --histo --exe "$(readlink -f "$(command -v java)")" --core "$CAPTURE/core" \
 			> "$BATS_TEST_TMPDIR/histo" 2>&1
 		grep 'LeakedChunk' "$BATS_TEST_TMPDIR/histo"

@@ -24,7 +24,7 @@ with_journal() {
 		/lib/systemd/systemd-journald 2>"$BATS_TEST_TMPDIR/journald.log" &
 		journald=$!
 		trap "kill $journald; wait $journald || true" EXIT
-		deadline=$((SECONDS + 10))
+		deadline=$((SECONDS + 60))
 		until [ -S /run/systemd/journal/socket ] && compgen -G "/run/log/journal/*/system.journal" >/dev/null; do
 			[ $SECONDS -lt $deadline ] || { cat "$BATS_TEST_TMPDIR/journald.log"; exit 1; }
 			sleep 0.02
@@ -95,7 +95,7 @@ find_coredumpctl() {
 		"$OOMSNAP" events -f --since 1h --json >"$BATS_TEST_TMPDIR/json" &
 		json=$!
 		for n in 1 2; do
-			deadline=$((SECONDS + 10))
+			deadline=$((SECONDS + 60))
 			until [ "$(wc -l <"$BATS_TEST_TMPDIR/follow")" -eq $n ] &&
 				[ "$(grep -c "^{.*\"OOMSNAP_EVENT\":\"lost\".*}$" "$BATS_TEST_TMPDIR/json")" -eq $n ]; do
 				[ $SECONDS -lt $deadline ] || exit 1
@@ -144,7 +144,7 @@ find_coredumpctl() {
 		"$LIVE" coredump $victim /usr/bin/sleep "$PWD/core.$victim"
 		"$LIVE" coredump 77 /usr/bin/sleep "$PWD/core.$victim" partial
 		"$LIVE" coredump 78 /usr/bin/sleep "$PWD/missing"
-		deadline=$((SECONDS + 10))
+		deadline=$((SECONDS + 60))
 		until [ "$("$COREDUMPCTL" --no-legend list 2>/dev/null | wc -l)" -eq 3 ]; do
 			[ $SECONDS -lt $deadline ] || exit 1
 			sleep 0.05

@@ -137,7 +137,7 @@ print(json.dumps(bare(yaml.safe_load(sys.stdin)), indent=1, sort_keys=True))' < 
 @test "every command on the pages is for podman, which a test runs, for kubectl, or for a cluster" {
 	local page
 	for page in "$TOP"/deploy/README.md "$OPTIONS"/*.md; do
-		! grep -nE '^```.' "$page" | grep -vE '```(sh (podman|kubectl|cluster)|ini)$'
+		! grep -nE '^```.' "$page" | grep -vE '```(sh (podman|kubectl|cluster)|ini)$' || return 1
 		[ "$(sed -n '/^```sh podman$/,/^```$/p' "$page" | grep -cE '^(kubectl|oc) ')" -eq 0 ]
 	done
 	for page in "$OPTIONS"/*.md; do

@@ -77,7 +77,7 @@ load watch
 	wait_until 10 eval '[ "$(cg_usage app)" -gt $((62 << 20)) ]'
 	if [ "$CG_VERSION" -eq 1 ]; then
 		# The kernel refuses; just above what is used it does not.
-		! cg_limit app 32M 2> /dev/null
+		! cg_limit app 32M 2> /dev/null || return 1
 		cg_limit app 67M
 		wait_event captured
 		is_normal app "$CG_PID" $((67 << 20))

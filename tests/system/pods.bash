@@ -103,7 +103,7 @@ page_run() {
 			-e "s/\(pod rm .*\) leaker\$/\1 $POD/" -e 's/podman run /&--network none /' \
 			-e 's|^make |&-s -C "$TOP" |' "${edit[@]}" > "$PAGE_DIR/commands"
 	[ -s "$PAGE_DIR/commands" ]
-	(cd "$PAGE_DIR" && umask 077 && timeout 120 bash -euxo pipefail commands 3>&-)
+	(cd "$PAGE_DIR" && umask 077 && timeout 280 bash -euxo pipefail commands 3>&-)
 }
 
 # pod_play PRIVILEGE SED...: deploy/podman's pod of that privilege without a network, under the name of
@@ -135,8 +135,11 @@ pod_pids() {
 
 # leak_now [N]: a program that was started with --start-paused leaks once it is watched, for the Nth time.
 leak_now() {
+	local pid
 	wait_event guarantee "${1:-1}" 60
-	kill -USR1 "$(pod_pids app)"
+	pid=$(pod_pids app)
+	wait_until 20 awaits_usr1 "$pid"
+	kill -USR1 "$pid"
 }
 
 # pid_group PID: its control group as this side sees it.

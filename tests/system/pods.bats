@@ -62,10 +62,10 @@ restarted() {
 	[ "$CG_VERSION" -eq 1 ] || [[ $(event_field target-found CGROUP) == /proc/*/root/sys/fs/cgroup ]]
 	[ "$(event_count killed)" -ge 1 ]
 	[ "$(event_count lost)" -eq 0 ]
-	restarted "$POD-app"
+	wait_until 10 restarted "$POD-app"
 	podman events --stream=false --filter "container=$POD-app" --filter event=died \
 		--format '{{.ContainerExitCode}}' | grep -qx 137
-	grep -q "^oomsnap: leaker (pid .*core in $(event_field captured PATH)" "$POD_DIR/termination-log"
+	wait_until 10 grep -q "^oomsnap: leaker (pid .*core in $(event_field captured PATH)" "$POD_DIR/termination-log"
 }
 
 # bats test_tags=lane:systemd
@@ -102,11 +102,10 @@ restarted() {
 	pod_play same-uid 's/gid: "0"/gid: "1001"/' 's/uid: "0"/uid: "1001"/' "s/LIMIT/${mib}Mi/" \
 		"s/LEAK/--start-paused, --pattern, touch, --rate, \"$((mib / 2))\", --total, $((mib - 8))M/"
 	read -r app sidecar < <(pod_pids app oomsnap | xargs)
-	# It must not be over before we look.
 	wait_event guarantee 1 60
+	wait_until 20 awaits_usr1 "$app"
 	kill -USR1 "$app"
-	wait_until 60 is_stopped "$app"
-	kill -KILL "$sidecar"
+	"$BUILD/tool/aftermath" --await 200000 --kill "$sidecar" --target "$app" --within 20000
 	wait_until 20 is_running "$app"
 	wait_until 30 restarted "$POD-oomsnap"
 	wait_captures 1
@@ -247,8 +246,8 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 	object=$POD_DIR/page/objects/captures%$(basename "$(event_field captured PATH)")%
 	wait_until 60 test -s "${object}core"
 	wait_until 20 cmp "${object}core" "$(event_field captured CORE | sed "s|^/dumps|$POD_DIR/page/out|")"
-	grep -q '"complete":' "${object}report.json"
-	grep -q '<html' "${object}report.html"
+	wait_until 20 grep -q '"complete":' "${object}report.json"
+	wait_until 20 grep -q '<html' "${object}report.html"
 	[ "$(grep -c ' 403 ' "$POD_DIR/page/listener")" -eq 0 ]
 }
 

@@ -22,12 +22,29 @@ is_shown() {
 	[ "$(shows "$1" "$2")" = "$3" ]
 }
 
+uses() {
+	[ "$(cg_usage "$1")" -ge "$2" ]
+}
+
+shows_at_least() {
+	[ "$(shows "$1" "$2")" -ge "$3" ]
+}
+
+is_watching() {
+	status | grep -q watching
+}
+
+is_gone_on_board() {
+	status --json | grep -F "$(basename "$(cg_path "$1")")" | grep -q '"state":"gone"'
+}
+
 @test "status: each target with its figures, before and after a capture" {
 	local used
 	cg_new app 64M
 	cg_new calm 128M
 	cg_spawn calm "$LEAKER" --pattern touch --rate max --total 20M
 	cg_spawn app "$LEAKER" --pattern touch --rate max --total 10M
+	wait_until 10 uses calm $((20 << 20))
 	watch_start app --cgroup "$(cg_path calm)" --cgroup "$(cg_path none)" --set verdict=resume
 	wait_event guarantee 2
 	wait_until 10 is_shown calm state watching
@@ -35,10 +52,11 @@ is_shown() {
 	[ "$(shows app trip_bytes)" -lt $((64 << 20)) ]
 	[ "$(shows app captures)" -eq 0 ]
 	[ "$(shows calm guarantee)" = "$(event_field guarantee GUARANTEE)" ]
+	wait_until 10 shows_at_least calm used_bytes $((19 << 20))
 	used=$(shows calm used_bytes)
 	echo "used $used of $(cg_usage calm)"
 	[ "$used" -gt $((19 << 20)) ] && [ "$used" -lt $((40 << 20)) ]
-	status --json | grep -F "$(cg_path none | xargs basename)" | grep -q '"state":"gone"'
+	wait_until 10 is_gone_on_board none
 	run status
 	echo "$output"
 	[ "${#lines[@]}" -eq 4 ]
@@ -67,13 +85,13 @@ nobody_runs() {
 	cg_new app 64M
 	cg_spawn app "$LEAKER" --pattern touch --rate max --total 10M
 	watch_start app
-	status | grep -q watching
+	wait_until 10 is_watching
 	kill -KILL "$WATCH_PID"
 	wait "$WATCH_PID" || true
 	wait_until 10 nobody_runs
 	[ "$(find "$RUNTIME" -name '*.status' | wc -l)" -eq 1 ]
 	watch_start app
-	status | grep -q watching
+	wait_until 10 is_watching
 	[ "$(find "$RUNTIME" -name '*.status' | wc -l)" -eq 1 ]
 	watch_stop
 }

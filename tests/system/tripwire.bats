@@ -247,9 +247,9 @@ usage_at_least() {
 	pid=$CG_PID
 	wait_until 20 gone "$pid"
 	wait_until 5 more_events forked 0
-	grep -q "^moved tgid=$pid " "$TRIP_OUT"
-	grep -q "^execed tgid=$pid " "$TRIP_OUT"
-	grep -q "^execed tgid=$(field forked tgid) " "$TRIP_OUT"
+	wait_until 5 grep -q "^moved tgid=$pid " "$TRIP_OUT"
+	wait_until 5 grep -q "^execed tgid=$pid " "$TRIP_OUT"
+	wait_until 5 grep -q "^execed tgid=$(field forked tgid) " "$TRIP_OUT"
 }
 
 @test "without the right to it says so, and what to do" {

@@ -24,7 +24,12 @@ watch_start() {
 	"${OOMSNAP_WATCH:-$OOMSNAP}" watch --json --runtime-dir "$RUNTIME" --set directory="$DUMPS" \
 		--cgroup "$(cg_path "$name")" --set tripwire="$WATCH_TRIPWIRE" "$@" < /dev/null 2> "$EVENTS" 3>&- &
 	WATCH_PID=$!
-	wait_event guarantee 1 30
+	wait_until 30 found_or_gone
+	wait_event guarantee 1 0
+}
+
+found_or_gone() {
+	event_reached guarantee 1 || is_gone "$WATCH_PID"
 }
 
 # watch_stop: SIGTERM, and its exit status.
@@ -107,8 +112,9 @@ is_shielded() {
 	! is_unshielded "$1" "$2"
 }
 
-# children_named PID NAME: processes of that name below a watchdog.
+# children_named PID NAME: processes of that name below a watchdog. They take it once they run.
 children_named() {
+	wait_until 10 pgrep -P "$1" -x "$2" > /dev/null
 	pgrep -P "$1" -x "$2"
 }
 

@@ -130,7 +130,7 @@ braked() {
 	brake_figures "$name" | tee -a "${OOMSNAP_OUT:-$BATS_TEST_TMPDIR}/brake"
 	is_healthy
 	is_normal "$name" "$SERVICE_PID" $((limit << 20))
-	! grep -q 'OutOfMemory\|heap out of memory\|MemoryError' "$SERVICE_LOG"
+	! grep -q 'OutOfMemory\|heap out of memory\|MemoryError' "$SERVICE_LOG" || return 1
 	[ "$(cg_oom_kill "$name")" -eq 0 ]
 	# Nothing slows it down any more.
 	get "/triggerMemoryLeak?kind=$kind&rate=30"
