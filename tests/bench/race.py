@@ -31,9 +31,9 @@ LEVELS = {
 }
 # What watch calls a level, where that is another word.
 TOLD = {"always": "guaranteed", "sidecar": "best-effort"}
-# The plain sidecar: another user with CAP_SYS_PTRACE, without shield, tripwire, notices of the
-# kernel or any priority. CAP_KILL is for the verdict alone, the hold is told to do without it.
-RIGHTS = "-all,+sys_ptrace,+kill"
+# The plain sidecar: another user with CAP_SYS_PTRACE alone, without shield, tripwire, notices of the
+# kernel or any priority, and without the right to send a signal.
+RIGHTS = "-all,+sys_ptrace"
 PREFIX = {"sidecar": ["setpriv", "--reuid", b.NOBODY, "--regid", b.NOBODY, "--clear-groups",
                       "--inh-caps", RIGHTS, "--ambient-caps", RIGHTS, "--bounding-set", RIGHTS]}
 TODAY = ("poll-1s-gcore", "poll-100ms-gcore", "procdump")
