@@ -10,6 +10,9 @@
  * tell them). So the layout gives every mapping room first, the workers begin with what is known,
  * and the room of what must stay out is taken back by patching one program header.
  *
+ * What smaps says of pages that others have mapped as well spares the workers a look at every page
+ * before they read it (pages_note_forked()).
+ *
  * Device memory shows here, too (io, pf): it is never read, as that can have effects.
  *
  * Reading ends behind the last mapping that has room in the file. Where smaps cannot be opened at
@@ -35,6 +38,7 @@
  */
 #define ANNOUNCE_BYTES (1ULL << 20)
 #define ANNOUNCE_MAPPINGS 256
+#define SHARED_LINES 2 /* of a mapping that tell what other processes have mapped, too */
 
 struct reader {
 	struct capture_plan *plan;
@@ -47,8 +51,10 @@ struct reader {
 	uint64_t unannounced_bytes;
 	uint64_t dontdump_bytes;
 	uint64_t unknown_bytes;
-	uint64_t here_bytes; /* Rss and Swap of the mapping that is being read */
-	uint64_t own_bytes;  /* Anonymous and Swap: not the file's */
+	uint64_t here_bytes;   /* Rss and Swap of the mapping that is being read */
+	uint64_t own_bytes;    /* Anonymous and Swap: not the file's */
+	uint64_t shared_bytes; /* Shared_Clean and Shared_Dirty */
+	uint32_t shared_lines; /* of these, seen */
 };
 
 /* Takes the room of the region's segments; returns how much it was. */
@@ -137,7 +143,7 @@ static int on_blind(struct reader *r)
 
 static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_pages)
 {
-	const struct region *region;
+	struct region *region;
 	uint64_t device_bytes = 0;
 	int error = skip_to(r, start);
 
@@ -146,6 +152,8 @@ static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_p
 	region = &r->plan->regions[r->region];
 	if (region->start != start) /* [vsyscall], or a mapping beyond our table */
 		return error;
+	if (r->shared_lines == SHARED_LINES && !r->shared_bytes)
+		(void)atomic_fetch_or(&region->flags, REGION_UNSHARED);
 	/* The kernel dumps its own code page whatever its flags say. */
 	if (region->source != REGION_WHOLE && region->source != REGION_NOTHING) {
 		if (flags & (MAPS_VM_IO | MAPS_VM_PFNMAP))
@@ -185,9 +193,15 @@ static void on_line(struct reader *r, const char *line, size_t len, struct maps_
 			r->here_bytes += bytes;
 		if (swap || maps_size(line, len, "Anonymous", &bytes))
 			r->own_bytes += bytes;
+		if (maps_size(line, len, "Shared_Clean", &bytes) ||
+			maps_size(line, len, "Shared_Dirty", &bytes)) {
+			r->shared_bytes += bytes;
+			r->shared_lines++;
+		}
 		return;
 	}
-	r->here_bytes = r->own_bytes = 0;
+	r->here_bytes = r->own_bytes = r->shared_bytes = 0;
+	r->shared_lines = 0;
 	(void)maps_line(line, len, entry); /* else: stays what it was, and matches nothing */
 }
 

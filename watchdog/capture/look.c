@@ -30,8 +30,8 @@ static int look_at(struct look *l, uint64_t start)
 {
 	l->from = l->to = start; /* nothing, if the next line fails */
 	l->count = l->first = 0;
-	return pages_scan(l->pages, start, add_sat(start, LOOK_BYTES), l->runs, LOOK_RUNS_MAX,
-		&l->count, &l->to);
+	return pages_scan(l->pages, start, add_sat(start, LOOK_BYTES), /* anonymous= */ false,
+		l->runs, LOOK_RUNS_MAX, &l->count, &l->to);
 }
 
 /* The first page of the kind in what was seen of [start, end). */

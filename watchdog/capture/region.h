@@ -54,6 +54,8 @@ enum region_flag {
 	REGION_SYSV = 1 << 4,	  /* System V shared memory: its inode is its id, and may be that of
 				     another object of the same device */
 	REGION_READER = 1 << 5,	  /* of a file that .NET's debugger reads from the core: reader.c */
+	REGION_UNSHARED =
+		1 << 6, /* no page of it is mapped by another process: learned from smaps */
 };
 
 /* What is known of a mapping besides its line in maps. */

@@ -90,8 +90,10 @@ struct scan_arg {
  * One call. Present pages but for the zero page, and swapped ones; of these only such that belong
  * to no file, or only the swapped ones.
  */
-static int scan_call(struct pages *p, struct scan_arg *arg, enum pages_next_kind kind)
+static int scan_call(
+	struct pages *p, struct scan_arg *arg, enum pages_next_kind kind, bool anonymous)
 {
+	uint64_t file = anonymous ? 0 : SCAN_FILE;
 	uint64_t no_file = kind == PAGES_NEXT_OWN ? SCAN_FILE : 0;
 	uint32_t known = atomic_load(&p->scan_categories);
 	uint32_t guard = known ? known & SCAN_GUARD : SCAN_GUARD;
@@ -104,7 +106,7 @@ static int scan_call(struct pages *p, struct scan_arg *arg, enum pages_next_kind
 		arg->category_mask = SCAN_PFNZERO | guard | no_file;
 		arg->category_anyof_mask =
 			kind == PAGES_NEXT_SWAPPED ? SCAN_SWAPPED : SCAN_PRESENT | SCAN_SWAPPED;
-		arg->return_mask = SCAN_PRESENT | SCAN_SWAPPED | SCAN_FILE;
+		arg->return_mask = SCAN_PRESENT | SCAN_SWAPPED | file;
 		r = ioctl(p->pagemap_fd, SCAN_IOCTL, arg);
 		if (r >= 0) {
 			atomic_store(&p->scan_categories, SCAN_KNOWN | guard);
@@ -125,15 +127,15 @@ static uint32_t kind_of_categories(uint64_t categories)
 		(categories & SCAN_FILE ? 0U : PAGE_ANON);
 }
 
-static int scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *runs, size_t max,
-	size_t *ret_count, uint64_t *ret_end)
+static int scan(struct pages *p, uint64_t start, uint64_t end, bool anonymous,
+	struct page_run *runs, size_t max, size_t *ret_count, uint64_t *ret_end)
 {
 	struct scan_region regions[SCAN_RUNS_MAX];
 	struct scan_arg arg = {.start = start, .end = end, .vec = (uintptr_t)regions};
 	int n;
 
 	arg.vec_len = min_u64(max, SCAN_RUNS_MAX);
-	n = scan_call(p, &arg, PAGES_NEXT_ANY);
+	n = scan_call(p, &arg, PAGES_NEXT_ANY, anonymous);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++)
@@ -212,7 +214,7 @@ int pages_open(struct pages *p, pid_t id, int proc_fd)
 	atomic_store(&p->scan_categories, 0);
 	if (p->pagemap_fd < 0)
 		p->method = PAGES_BLIND;
-	else if (scan_call(p, &arg, PAGES_NEXT_ANY) >= 0)
+	else if (scan_call(p, &arg, PAGES_NEXT_ANY, /* anonymous= */ false) >= 0)
 		p->method = PAGES_SCAN;
 	else
 		p->method = PAGES_PAGEMAP;
@@ -233,12 +235,12 @@ void pages_close(struct pages *p)
 	close_fd(&p->map_files_fd);
 }
 
-int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *runs, size_t max,
-	size_t *ret_count, uint64_t *ret_end)
+int pages_scan(struct pages *p, uint64_t start, uint64_t end, bool anonymous, struct page_run *runs,
+	size_t max, size_t *ret_count, uint64_t *ret_end)
 {
 	switch (p->method) {
 	case PAGES_SCAN:
-		return scan(p, start, end, runs, max, ret_count, ret_end);
+		return scan(p, start, end, anonymous, runs, max, ret_count, ret_end);
 	case PAGES_PAGEMAP:
 		return walk_pagemap(p, start, end, runs, max, ret_count, ret_end);
 	case PAGES_BLIND:
@@ -276,7 +278,7 @@ int pages_next(
 	struct page_run runs[8];
 
 	if (p->method == PAGES_SCAN) {
-		int n = scan_call(p, &arg, kind);
+		int n = scan_call(p, &arg, kind, /* anonymous= */ false);
 
 		if (n < 0)
 			return n;
@@ -285,7 +287,8 @@ int pages_next(
 	}
 	while (start < end) {
 		size_t count = 0;
-		int r = pages_scan(p, start, end, runs, ARRAY_LEN(runs), &count, &start);
+		int r = pages_scan(p, start, end, /* anonymous= */ false, runs, ARRAY_LEN(runs),
+			&count, &start);
 
 		if (r)
 			return r;

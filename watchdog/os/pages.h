@@ -58,10 +58,12 @@ void pages_close(struct pages *p);
 /*
  * The next runs of existing pages in [start, end) in order, at most max (> 0); neighbours of one
  * kind are one run. *ret_end is where the search stopped: end, or less when runs[] was full.
- * PAGES_BLIND gives one run of the whole, PAGE_PRESENT. 0 or -errno (-ESRCH: the process ended).
+ * anonymous: the caller knows that no page there is of a file, so that the kernel need not look at
+ * each (3 ms a GiB instead of 15); all are PAGE_ANON then. PAGES_BLIND gives one run of the whole,
+ * PAGE_PRESENT. 0 or -errno (-ESRCH: the process ended).
  */
-int pages_scan(struct pages *p, uint64_t start, uint64_t end, struct page_run *runs, size_t max,
-	size_t *ret_count, uint64_t *ret_end);
+int pages_scan(struct pages *p, uint64_t start, uint64_t end, bool anonymous, struct page_run *runs,
+	size_t max, size_t *ret_count, uint64_t *ret_end);
 
 enum pages_next_kind {
 	PAGES_NEXT_ANY,	    /* any that exists */
