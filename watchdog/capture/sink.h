@@ -21,7 +21,7 @@ struct core_sink {
 };
 
 #define ALLOCATED_LEAST_BYTES (64U << 10) /* a shorter write is not worth the call */
-#define SINK_WINDOW_BYTES (8ULL << 20) /* handed to the disk at once, where there is enough */
+#define SINK_WINDOW_BYTES (8ULL << 20)	  /* handed to the disk at once, where there is enough */
 #define SINK_WINDOW_MIN_BYTES (512ULL << 10)
 #define SINK_WINDOWS_MAX 512U /* remembered per writer: 4 GiB */
 #define SINK_WINDOWS_MIN 4U
