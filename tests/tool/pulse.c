@@ -145,6 +145,8 @@ struct part {
 static void keep_part(struct part *part)
 {
 	for (; part->kept < part->bytes; part->kept += PIECE) {
+		/* Where the file system can, as oomsnap does it; elsewhere the write allocates. */
+		(void)fallocate(part->fd, FALLOC_FL_KEEP_SIZE, (off_t)part->kept, PIECE);
 		memcpy(part->to, part->from + part->kept, PIECE);
 		if (pwrite(part->fd, part->to, PIECE, (off_t)part->kept) != (ssize_t)PIECE)
 			return; /* the count tells */
