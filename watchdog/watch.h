@@ -193,6 +193,7 @@ struct watch {
 	sd_event_source *tripwire_io;
 	sd_event_source *tripwire_later; /* acts on what was taken from it out of turn */
 	uint64_t tripwire_lost;		 /* records of it that were lost so far */
+	uint64_t tripwire_rest_ns;	 /* nobody needs its programs from then on */
 	char tripwire_why[TRIPWIRE_WHY_MAX];
 	struct history *histories; /* shared with the capturers: CONFIG_TARGETS_MAX */
 	uint32_t target_count;

@@ -44,6 +44,7 @@
 
 #define EXTRA_NS (100 * NS_PER_MS) /* how long a correction of the threshold is believed */
 #define STOPPED_NS (5 * NS_PER_S)  /* between looks for who was stopped, or continued, by others */
+#define REST_NS (60 * NS_PER_S)	   /* a target that starts again finds the programs attached */
 #define VICTIM_MS 5 /* between the kernel's count of a kill and its word of the victim */
 #define STOPS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 10) /* before looks: they tell the cause */
 #define OOM_HOOK_FLAGS (TRIPWIRE_ON_CHARGE | TRIPWIRE_ON_OOM)
@@ -186,8 +187,12 @@ static int arm(struct target *t)
 {
 	struct watch *w = t->watch;
 	uint32_t count = 0;
-	int r = cgroup_pids(&t->cgroup, t->pids, WATCH_PIDS_MAX, &count);
+	int r = tripwire_prepare(w->tripwire, t->cgroup.id);
 
+	if (r != 0)
+		return r;
+	/* What takes its time is done; from here on something is in force. */
+	r = cgroup_pids(&t->cgroup, t->pids, WATCH_PIDS_MAX, &count);
 	if (r != 0 && r != -E2BIG)
 		return r == CGROUP_GONE ? 0 : r; /* the next look sees that */
 	r = ledger_note_tripwire(&w->ledger, t->index, t->cgroup.level[0].path, t->pids, count);
@@ -269,6 +274,21 @@ void wiring_follow(struct target *t)
 		r = arm(t);
 	if (r != 0)
 		give_up(t, r);
+}
+
+void wiring_rest(struct watch *w)
+{
+	if (!w->tripwire)
+		return;
+	for (uint32_t i = 0; i < w->target_count; i++) {
+		const struct target *t = &w->target[i];
+
+		if (t->wiring.armed || engine_in_incident(&t->engine) ||
+			t->engine.state == ENGINE_ARMED || t->engine.state == ENGINE_COOLDOWN)
+			w->tripwire_rest_ns = w->now_ns + REST_NS;
+	}
+	if (w->now_ns >= w->tripwire_rest_ns)
+		tripwire_rest(w->tripwire);
 }
 
 void wiring_continue(struct target *t)

@@ -56,6 +56,12 @@ void wiring_note_stopped(struct target *t);
  */
 unsigned int wiring_release(struct target *t);
 
+/*
+ * At each beat: detaches the programs once nobody has needed them for a minute, no target is in an
+ * incident and none is near. Never as part of an incident: it may take seconds (os/bpf.h).
+ */
+void wiring_rest(struct watch *w);
+
 /* It stopped the target too early: what was stopped goes on, at a higher threshold for a while. */
 void wiring_continue(struct target *t);
 

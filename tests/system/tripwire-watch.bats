@@ -56,6 +56,11 @@ wired() {
 	wired_leak "$1" --pattern touch --total 124M
 }
 
+# links: the watchdog's attached programs, by the kernel's numbers.
+links() {
+	sed -n 's/^link_id:[[:space:]]*//p' "/proc/$WATCH_PID/fdinfo/"* | sort
+}
+
 crew() {
 	children_named "$WATCH_PID" "$1"
 }
@@ -71,9 +76,11 @@ is_running_still() {
 }
 
 @test "kernel-stop: stopped at the trip at full speed, captured whole, and told" {
-	local path over
+	local path over before
 	cg_new app 128M
 	wire_start app
+	before=$(links)
+	[ -n "$before" ]
 	[ "$(event_field guarantee GUARANTEE)" = kernel-stop ]
 	[[ $(event_field guarantee TRIPWIRE) == */* ]]
 	[ "$(event_field target-found TRIPWIRE)" = "$(event_field guarantee TRIPWIRE)" ]
@@ -92,6 +99,8 @@ is_running_still() {
 	grep -q '"kernel-stop"' "$path/report.json"
 	wait_until 5 goes_on "$CG_PID"
 	[ "$(event_count lost)" -eq 0 ]
+	# Neither detached nor attached anew, which the kernel may take seconds for.
+	[ "$(links)" = "$before" ]
 	watch_stop
 	is_running "$CG_PID"
 }

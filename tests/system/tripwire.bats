@@ -101,6 +101,8 @@ load tripwire
 	trip arm
 	[ "$(attached)" -ge 2 ]
 	trip disarm
+	runs_in app "$LEAKER" --pattern touch --rate max --total 112M --hold no
+	trip rest
 	equal 0 "$(attached)"
 	runs_in app "$LEAKER" --pattern touch --rate max --total 112M --hold no
 	equal 0 "$(figure stops)"

@@ -12,9 +12,9 @@
  *
  * Prints "ready HOOK" once armed, then a line per event ("stopped tgid=.. pid=.. usage=.. hook=..
  * start=.. ip=.. late_us=..": microseconds from the event in the kernel until we read it), and
- * takes commands on stdin, a line each, answered by "ok": arm, disarm, forget, undo, count, quit.
- * Ends with "count" figures when stdin ends, and leaves stopped what is stopped. "undo" is the
- * guardian's part: it is done in a forked child that has left everything but the shared memory.
+ * takes commands on stdin, a line each, answered by "ok": arm, disarm, rest, forget, undo, count,
+ * quit. Ends with "count" figures when stdin ends, and leaves stopped what is stopped. "undo" is
+ * the guardian's part: it is done in a forked child that has left everything but the shared memory.
  *
  * Exit status: 0; 1 something failed, and it says what; 2 usage; 3 no tripwire on this host; 4 no
  * such hook.
@@ -115,6 +115,8 @@ static int command(struct driver *d, const char *line)
 		r = tripwire_arm(d->tripwire, d->cgroup_id);
 	else if (strcmp(line, "disarm") == 0)
 		r = tripwire_disarm(d->tripwire, d->cgroup_id);
+	else if (strcmp(line, "rest") == 0)
+		tripwire_rest(d->tripwire);
 	else if (strcmp(line, "forget") == 0)
 		tripwire_forget(d->tripwire, d->cgroup_id);
 	else if (strcmp(line, "undo") == 0)

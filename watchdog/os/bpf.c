@@ -8,7 +8,9 @@
  * the charge of a batch (once in 64 pages), the charge of a page, the allocation of a page, the
  * change of an RSS counter. After that they are attached with bpf_raw_tracepoint_open(), which
  * allocates nothing on our side, when the first target is armed, and their descriptors are closed
- * when the last one is disarmed.
+ * when the caller has time for it: where the kernel patches its functions for a program, both wait
+ * until each task of the machine has been seen to switch (synchronize_rcu_tasks() in
+ * kernel/trace/ftrace.c), which takes a tenth of a second, and seconds where processors are scarce.
  *
  * Thresholds, flags and the table of stops are the programs' .bss, mapped shared: arming is a
  * store. The hash from cgroup ids to places is written before the count of generations moves on, so
@@ -348,48 +350,50 @@ static struct wire_target *find(const struct tripwire *t, uint64_t cgroup_id)
 	return NULL;
 }
 
-/* The hooks at which the targets, as they are now, want us to stand. */
-static uint32_t wanted_hooks(const struct tripwire *t)
+/* The hooks at which a target with these flags wants us to stand. */
+static uint32_t hooks_of(const struct tripwire *t, uint32_t flags)
 {
 	uint32_t hooks = 0;
 
-	for (uint32_t i = 0; i < WIRE_TARGETS_MAX; i++) {
-		const struct wire_target *target = &t->shared->target[i];
-
-		if (!target->cgroup_id)
-			continue;
-		if (target->flags & WIRE_PROCESSES)
-			hooks |= PROCESS_HOOKS | HOOK_BIT(WIRE_HOOK_VICTIM);
-		if (!(target->flags & WIRE_ARMED))
-			continue;
+	if (flags & WIRE_PROCESSES)
+		hooks |= PROCESS_HOOKS | HOOK_BIT(WIRE_HOOK_VICTIM);
+	if (flags & WIRE_ARMED) {
 		hooks |= HOOK_BIT(WIRE_HOOK_VICTIM) | HOOK_BIT(WIRE_HOOK_EXIT);
-		if (target->flags & WIRE_ON_CHARGE)
+		if (flags & WIRE_ON_CHARGE)
 			hooks |= HOOK_BIT(t->charge_hook);
-		if (target->flags & WIRE_ON_RECLAIM)
+		if (flags & WIRE_ON_RECLAIM)
 			hooks |= HOOK_BIT(WIRE_HOOK_RECLAIM);
-		if (target->flags & WIRE_ON_OOM)
+		if (flags & WIRE_ON_OOM)
 			hooks |= HOOK_BIT(WIRE_HOOK_OOM);
 	}
 	return hooks & t->usable;
 }
 
-/* Attaches what is wanted and is not there, and detaches the rest. 0, or the first -errno. */
-static int settle(struct tripwire *t)
+/* Attaches what a target with these flags wants and is not there. 0, or the first -errno. */
+static int attach_for(struct tripwire *t, uint32_t flags)
 {
-	uint32_t hooks = wanted_hooks(t);
+	uint32_t hooks = hooks_of(t, flags);
 	int first = 0;
 
 	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
-		int r = 0;
+		int r = hooks & HOOK_BIT(hook) ? attach(t, hook) : 0;
 
-		if (hooks & HOOK_BIT(hook))
-			r = attach(t, hook);
-		else
-			detach(t, hook);
 		if (r != 0 && first == 0)
 			first = r;
 	}
 	return first;
+}
+
+void tripwire_rest(struct tripwire *t)
+{
+	uint32_t hooks = 0;
+
+	for (uint32_t i = 0; i < WIRE_TARGETS_MAX; i++)
+		if (t->shared->target[i].cgroup_id)
+			hooks |= hooks_of(t, t->shared->target[i].flags);
+	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++)
+		if (!(hooks & HOOK_BIT(hook)))
+			detach(t, hook);
 }
 
 static void set_flags(struct wire_target *target, uint32_t flags)
@@ -442,7 +446,7 @@ int tripwire_add(struct tripwire *t, uint64_t cgroup_id, uint64_t threshold_byte
 		&target->threshold_pages, threshold_bytes / t->page_bytes, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&target->reclaim_pages, reclaim_bytes / t->page_bytes, __ATOMIC_SEQ_CST);
 	set_flags(target, (flags & ~WIRE_ARMED) | (target->flags & WIRE_ARMED));
-	return settle(t);
+	return attach_for(t, target->flags);
 }
 
 void tripwire_forget(struct tripwire *t, uint64_t cgroup_id)
@@ -468,7 +472,6 @@ int tripwire_remove(struct tripwire *t, uint64_t cgroup_id)
 	if (!target || !cgroup_id)
 		return TRIPWIRE_UNKNOWN;
 	set_flags(target, 0);
-	(void)settle(t); /* detaching cannot fail */
 	/* It can only be missing, and then that is well. */
 	(void)bpf_map_delete_elem(t->load.index_fd, &key);
 	tripwire_forget(t, cgroup_id);
@@ -476,6 +479,15 @@ int tripwire_remove(struct tripwire *t, uint64_t cgroup_id)
 	t->shared->targets--;
 	next_generation(t);
 	return 0;
+}
+
+int tripwire_prepare(struct tripwire *t, uint64_t cgroup_id)
+{
+	const struct wire_target *target = find(t, cgroup_id);
+
+	if (!target || !cgroup_id)
+		return TRIPWIRE_UNKNOWN;
+	return attach_for(t, target->flags | WIRE_ARMED);
 }
 
 int tripwire_arm(struct tripwire *t, uint64_t cgroup_id)
@@ -488,11 +500,9 @@ int tripwire_arm(struct tripwire *t, uint64_t cgroup_id)
 	tripwire_forget(t, cgroup_id);
 	__atomic_store_n(&target->told, 0, __ATOMIC_SEQ_CST);
 	set_flags(target, target->flags | WIRE_ARMED);
-	r = settle(t);
-	if (r != 0) {
+	r = attach_for(t, target->flags);
+	if (r != 0)
 		set_flags(target, target->flags & ~WIRE_ARMED);
-		(void)settle(t); /* the first error is the one to tell */
-	}
 	return r;
 }
 
@@ -503,7 +513,6 @@ int tripwire_disarm(struct tripwire *t, uint64_t cgroup_id)
 	if (!target || !cgroup_id)
 		return TRIPWIRE_UNKNOWN;
 	set_flags(target, target->flags & ~WIRE_ARMED);
-	(void)settle(t); /* detaching cannot fail */
 	return 0;
 }
 

@@ -122,13 +122,20 @@ int tripwire_add(struct tripwire *t, uint64_t cgroup_id, uint64_t threshold_byte
 int tripwire_remove(struct tripwire *t, uint64_t cgroup_id);
 
 /*
- * Armed programs are attached; without any armed target none is (but for TRIPWIRE_PROCESSES), so
- * that the kernel runs as if we were not there. Arming anew forgets the target's stops. 0,
- * TRIPWIRE_UNKNOWN, -errno of attaching, and then the target is not armed. Disarming takes effect
- * at once and cannot fail.
+ * Arming attaches the programs that are not yet; where tripwire_prepare() has done that it is a
+ * store. Arming anew forgets the target's stops. 0, TRIPWIRE_UNKNOWN, -errno of attaching, and then
+ * the target is not armed. Disarming takes effect at once, leaves the programs attached, where they
+ * look at a flag and do nothing, and cannot fail.
  */
 int tripwire_arm(struct tripwire *t, uint64_t cgroup_id);
 int tripwire_disarm(struct tripwire *t, uint64_t cgroup_id);
+/*
+ * prepare: attaches what arming that target will need; nobody is stopped yet. 0, TRIPWIRE_UNKNOWN,
+ * -errno. rest: detaches what no target needs as they are now, so that the kernel runs as if we
+ * were not there. Either may take seconds, unless there is nothing to do (bpf.c says why).
+ */
+int tripwire_prepare(struct tripwire *t, uint64_t cgroup_id);
+void tripwire_rest(struct tripwire *t);
 bool tripwire_is_armed(const struct tripwire *t, uint64_t cgroup_id);
 
 /* Readable when there are events. Owned by the tripwire. */
