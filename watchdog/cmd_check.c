@@ -4,9 +4,10 @@
  *
  * Opens each target as watch would, measures the same means, and prints the guarantee with the
  * first thing that keeps it from being higher and how to mend that; where it would arm and trip;
- * whether the dump directory has room for a core as large as the limit. Touches nothing: no process
- * of a target is stopped, no file written. A pressure trigger is made and let go of, and so is a
- * tripwire without targets, as only the kernel knows whether it allows them.
+ * whether captures could be written to the dump directory, and it has room for a core as large as
+ * the limit. Touches nothing: no process of a target is stopped, no file is left. A pressure
+ * trigger is made and let go of, and so is a tripwire without targets, as only the kernel knows
+ * whether it allows them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -37,7 +38,8 @@ static const char usage_text[] =
 	"  -h, --help\n"
 	"\n" WATCH_SELECTORS_USAGE
 	"Exit status: 0 every target is there and better than observe, 1 failed, 2 bad usage or\n"
-	"configuration, 3 a target is not there, 4 for a target nothing but observe is possible.\n";
+	"configuration, 3 a target is not there, 4 for a target nothing but observe is possible,\n"
+	"5 captures could not be written to their directory.\n";
 
 #define MIB(bytes) ((bytes) / 1048576U)
 
@@ -102,7 +104,7 @@ static void add_runtime(struct str *s, const struct managed *m)
 			m->rule.heap_bytes, runtime_source_name(m->facts.source));
 }
 
-static void print_json(const struct target *t, bool found)
+static void print_json(const struct target *t, bool found, const char *place_refusal)
 {
 	const struct thresholds *th = &t->engine.thresholds;
 	char text[8192];
@@ -137,14 +139,34 @@ static void print_json(const struct target *t, bool found)
 	}
 	(void)str_add(&s, ",\"directory\":\"");
 	(void)str_add_json(&s, t->config->directory, strlen(t->config->directory));
-	(void)str_addf(&s, "\",\"free_bytes\":%" PRIu64 "}", room(t->config->directory));
+	(void)str_addf(&s, "\",\"free_bytes\":%" PRIu64 ",\"directory_refusal\":\"",
+		room(t->config->directory));
+	(void)str_add_json(&s, place_refusal, strlen(place_refusal));
+	(void)str_add(&s, "\"}");
 	(void)puts(text);
 }
 
-static void print_text(const struct target *t, bool found)
+static void print_directory(const struct target *t, const char *place_refusal)
 {
 	const struct sample *s = &t->engine.last;
 	uint64_t free_bytes = room(t->config->directory);
+
+	if (place_refusal[0]) {
+		(void)printf("  directory  REFUSED: %s\n", place_refusal);
+		return;
+	}
+	(void)printf("  directory  %s, %" PRIu64 " MiB free%s\n", t->config->directory,
+		MIB(free_bytes),
+		s->limit_bytes != SIZE_UNLIMITED &&
+				free_bytes <
+					add_sat(s->limit_bytes, t->config->policy.keep_free_bytes)
+			? ": TOO LITTLE for a core as large as the limit"
+			: "");
+}
+
+static void print_text(const struct target *t, bool found, const char *place_refusal)
+{
+	const struct sample *s = &t->engine.last;
 	char runtime[256];
 	char wire[WIRING_TEXT_MAX];
 
@@ -154,6 +176,7 @@ static void print_text(const struct target *t, bool found)
 			"  not there: no cgroup for %s %s at the moment; it will be watched when "
 			"it comes\n",
 			selector_kind_name(t->config->selector.kind), t->config->selector.value);
+		print_directory(t, place_refusal);
 		return;
 	}
 	(void)printf(
@@ -173,13 +196,7 @@ static void print_text(const struct target *t, bool found)
 	tell_runtime_text(t, runtime, sizeof(runtime));
 	(void)printf("  runtime    %s\n", runtime);
 	print_pressure(&t->pressure);
-	(void)printf("  directory  %s, %" PRIu64 " MiB free%s\n", t->config->directory,
-		MIB(free_bytes),
-		s->limit_bytes != SIZE_UNLIMITED &&
-				free_bytes <
-					add_sat(s->limit_bytes, t->config->policy.keep_free_bytes)
-			? ": TOO LITTLE for a core as large as the limit"
-			: "");
+	print_directory(t, place_refusal);
 }
 
 /*
@@ -192,6 +209,7 @@ static enum exit_code check_target(struct watch *w, const struct config_target *
 	static pid_t pids[WATCH_PIDS_MAX];
 	struct target *t = &w->target[w->target_count];
 	enum exit_code code = EXIT_CODE_OK;
+	char place_refusal[CAPTURER_WHY_MAX] = "";
 	bool found;
 
 	t->watch = w;
@@ -207,10 +225,13 @@ static enum exit_code check_target(struct watch *w, const struct config_target *
 		return EXIT_CODE_OK;
 	if (found)
 		psi_open(cgroup_pressure_dir(&t->cgroup), PSI_MACHINE_PATH, &t->pressure);
+	if (capture_try_directory(config->directory, /* allow_memory= */ false,
+		    /* make= */ false, place_refusal, sizeof(place_refusal)) != 0)
+		code = EXIT_CODE_PLACE;
 	if (json)
-		print_json(t, found);
+		print_json(t, found, place_refusal);
 	else
-		print_text(t, found);
+		print_text(t, found, place_refusal);
 	if (!found)
 		code = EXIT_CODE_NO_TARGET;
 	else if (t->guarantee.guarantee == GUARANTEE_OBSERVE)

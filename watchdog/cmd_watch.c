@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * oomsnap watch: reads options and configuration, makes itself fit to act under pressure, puts back
- * what a dead predecessor left, and runs the loop.
+ * oomsnap watch: reads options and configuration, puts back what a dead predecessor left, tries the
+ * directories for captures, makes itself fit to act under pressure, and runs the loop.
  *
  * Fit means: all memory that will ever be used is allocated, touched and locked; the scheduler
  * prefers us (a leaking target may keep every core busy); the OOM killer does not. Each of these
@@ -95,6 +95,41 @@ static void lock_memory(void)
 			"reclaimed when it matters");
 }
 
+static bool tried_before(const struct config *config, uint32_t index)
+{
+	for (uint32_t i = 0; i < index; i++)
+		if (strcmp(config->targets[i].directory, config->targets[index].directory) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Tries every directory for captures before anything is in force: a refusal that is met only once a
+ * target is held costs it the pause for nothing. Space may come; all else is as a bad
+ * configuration.
+ */
+static enum exit_code try_directories(const struct watch *w)
+{
+	enum exit_code code = EXIT_CODE_OK;
+	char why[CAPTURER_WHY_MAX];
+
+	for (uint32_t i = 0; i < w->config->target_count; i++) {
+		const char *directory = w->config->targets[i].directory;
+		int r;
+
+		if (tried_before(w->config, i))
+			continue;
+		r = capture_try_directory(directory, /* allow_memory= */ false,
+			/* make= */ !w->dry_run, why, sizeof(why));
+		if (r == 0)
+			continue;
+		tell_place_refused(directory, why);
+		if (r != CAPTURE_NO_SPACE && !w->dry_run)
+			code = EXIT_CODE_PLACE;
+	}
+	return code;
+}
+
 static int set_up(struct watch *w)
 {
 	sigset_t mask;
@@ -128,11 +163,14 @@ static int run(struct watch *w)
 		tell_error(NULL, "start", r, "the watchdog cannot be set up");
 		return r == -EPERM || r == -EACCES ? EXIT_CODE_PERMISSION : EXIT_CODE_FAILED;
 	}
-	wiring_open(w);
-	take_precedence();
-	lock_memory();
-	r = watch_run(w);
-	wiring_close(w);
+	r = (int)try_directories(w);
+	if (r == EXIT_CODE_OK) {
+		wiring_open(w);
+		take_precedence();
+		lock_memory();
+		r = watch_run(w);
+		wiring_close(w);
+	}
 	board_close(&w->board);
 	ledger_close(&w->ledger);
 	w->event = sd_event_unref(w->event);

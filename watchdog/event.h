@@ -67,6 +67,8 @@
 		"a new configuration is in force")                                                \
 	X(CONFIG_REJECTED, "config-rejected", "27fe68988e84051dcb51b0bdf32378b9", 3,              \
 		"the new configuration is bad; the old one stays in force")                       \
+	X(PLACE_REFUSED, "place-refused", "5e0b7d3c81f64a0e9d2c46b7a1f3c095", 3,                  \
+		"captures could not be written to their directory")                               \
 	X(NODE_PRESSURE, "node-pressure", "776d6d96b520d862d310abac1e2b7da2", 4,                  \
 		"the whole machine is short of memory, not the target alone")                     \
 	X(RUNTIME_FOUND, "runtime-found", "8f1c6a5b7d2e4f0c9a3be1d4670f52c8", 6,                  \

@@ -426,6 +426,15 @@ void tell_error(const struct target *t, const char *object, int error, const cha
 	event_send(m, "%s: %s: %s", object, what, error_text(error));
 }
 
+void tell_place_refused(const char *directory, const char *why)
+{
+	struct event_message *m = event_begin(EVENT_PLACE_REFUSED, NULL);
+
+	event_field_str(m, EVENT_FIELD_OBJECT, directory);
+	event_field_str(m, EVENT_FIELD_WHY, why);
+	event_send(m, "captures could not be written: %s", why);
+}
+
 void tell_command(const struct target *t, const char *name, pid_t pid, int status)
 {
 	struct event_message *m = begin(EVENT_COMMAND_RESULT, t);

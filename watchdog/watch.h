@@ -362,6 +362,8 @@ void tell_capture_failed(const struct target *t, pid_t pid, const char *why);
 /* Something that was asked for does not work: object, negative errno, how to mend it. */
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend);
 void tell_error(const struct target *t, const char *object, int error, const char *what);
+/* A directory in which no capture could be written; why is capture_try_directory()'s sentence. */
+void tell_place_refused(const char *directory, const char *why);
 /* The first stop by the tripwire that was too early; further ones are not told. */
 void tell_stopped_early(const struct target *t);
 /* Events of the tripwire that found its ring full. */

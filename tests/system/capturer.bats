@@ -48,3 +48,54 @@ finished() {
 	[ -d "$DUMPS/other-20200101T000000Z-1" ]
 	watch_stop
 }
+
+# refused DIRECTORY PATTERN [COMMAND...]: watch ends at its start with an event that says so, check says
+# the same, and neither leaves anything.
+refused() {
+	local directory=$1 pattern=$2 status
+	shift 2
+	: > "$EVENTS"
+	status=0
+	"$@" "$OOMSNAP" watch --json --runtime-dir "$RUNTIME" --set directory="$directory" \
+		--cgroup "$(cg_path app)" < /dev/null 2> "$EVENTS" 3>&- || status=$?
+	cat "$EVENTS"
+	[ "$status" -eq 5 ]
+	[ "$(event_count place-refused)" -eq 1 ]
+	# shellcheck disable=SC2053 # a pattern on purpose
+	[[ $(event_field place-refused WHY) == $pattern ]]
+	[ "$(event_count target-found)" -eq 0 ]
+	run "$@" "$OOMSNAP" check --set directory="$directory" --cgroup "$(cg_path app)"
+	echo "$output"
+	[ "$status" -eq 5 ]
+	[[ $output == *"  directory  REFUSED: "$pattern* ]]
+	[ -z "$(find "$D" -newer "$BATS_TEST_TMPDIR/before")" ]
+}
+
+@test "a directory that captures could not be written to is told at the start, and by check" {
+	local D=$DUMPS
+	cg_new app 64M
+	cg_spawn app sleep 1000
+	mkdir -m 700 "$D" "$D/dir" "$RUNTIME"
+	ln -s dir "$D/link"
+	sleep 0.05 # so that what is changed from here on is newer
+	: > "$BATS_TEST_TMPDIR/before"
+	refused "$D/missing/dir" '*every directory on the way must exist'
+	refused "$D/link" '*is a symbolic link*'
+	refused /dev/shm '*'
+	refused "/dev/shm/$CG_PREFIX" '*is kept in memory*'
+	[ ! -e "/dev/shm/$CG_PREFIX" ]
+	# shellcheck disable=SC2016 # for the inner shell
+	refused "$D/dir" '*Read-only file system*' unshare -m bash -c \
+		'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"' "$D/dir"
+	is_normal app "$CG_PID" $((64 << 20))
+	# One that is not there yet is made by the watchdog, and not by check.
+	"$OOMSNAP" check --set directory="$D/new" --cgroup "$(cg_path app)"
+	[ ! -e "$D/new" ]
+	watch_start app --set directory="$D/new"
+	[ "$(stat -c %a "$D/new")" = 700 ]
+	watch_stop
+	# Nobody is stopped by a dry run: it tells, and goes on.
+	watch_start app --set directory="$D/link" --dry-run
+	[ "$(event_count place-refused)" -eq 1 ]
+	watch_stop
+}

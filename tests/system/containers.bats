@@ -114,7 +114,8 @@ CONTAINED='umount /sys/fs/cgroup && mount -t cgroup2 -o ro none /sys/fs/cgroup &
 
 @test "siblings outside of a pod would be every service: refused, in words" {
 	: > "$EVENTS"
-	"$OOMSNAP" watch --json --siblings --runtime-dir "$RUNTIME" < /dev/null 2> "$EVENTS" 3>&- &
+	"$OOMSNAP" watch --json --siblings --runtime-dir "$RUNTIME" --set directory="$DUMPS" \
+		< /dev/null 2> "$EVENTS" 3>&- &
 	WATCH_PID=$!
 	wait_event degraded
 	[[ $(event_line degraded) == *"not of one pod"* ]]

@@ -88,6 +88,13 @@ static int set_directory(struct fixture *f, const char *name)
 		&f->c, path(f, name), /* allow_memory= */ true, f->why, sizeof(f->why));
 }
 
+static int try_directory(struct fixture *f, const char *name, bool make)
+{
+	f->why[0] = '\0';
+	return capture_try_directory(
+		path(f, name), /* allow_memory= */ true, make, f->why, sizeof(f->why));
+}
+
 static int set_output(struct fixture *f, const char *name)
 {
 	f->why[0] = '\0';
@@ -123,6 +130,46 @@ static int count_entries(const char *p)
 }
 
 /* --- directories ----------------------------------------------------------------------------- */
+
+/* What a capture would meet is told before, in the same words, and nothing stays. */
+static void test_directory_is_tried(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const refused[] = {"missing/new", "file", "link", "open"};
+
+	assert_int_equal(0, try_directory(f, "new//", /* make= */ false));
+	assert_false(exists(path(f, "new")));
+	assert_int_equal(0, try_directory(f, "new", /* make= */ true));
+	assert_int_equal(0700, mode_of(path(f, "new")));
+	assert_int_equal(0, try_directory(f, "new", /* make= */ false));
+	assert_int_equal(0, count_entries(path(f, "new")));
+
+	assert_int_equal(0, close(open(path(f, "file"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)));
+	assert_int_equal(0, symlink("new", path(f, "link")));
+	assert_int_equal(0, mkdir(path(f, "open"), 0700));
+	assert_int_equal(0, chmod(path(f, "open"), 0777));
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		char why[sizeof(f->why)];
+		int status = set_directory(f, refused[i]);
+
+		(void)strcpy(why, f->why);
+		assert_int_not_equal(0, status);
+		assert_int_equal(status, try_directory(f, refused[i], /* make= */ true));
+		assert_string_equal(why, f->why);
+	}
+	assert_false(exists(path(f, "missing")));
+
+	/* Who may read it and not write. */
+	assert_int_equal(0, chmod(path(f, "new"), 0500));
+	if (geteuid() != 0) {
+		assert_int_equal(CAPTURE_DENIED, try_directory(f, "new", /* make= */ false));
+		assert_non_null(strstr(f->why, "cannot write in the directory"));
+	}
+	assert_int_equal(0, chmod(path(f, "new"), 0700));
+	/* The kernel's own file systems take no file, whoever asks. */
+	assert_int_not_equal(
+		0, capture_try_directory("/proc/self/fdinfo", true, true, f->why, sizeof(f->why)));
+}
 
 static void test_directory_is_made(void **state)
 {
@@ -494,6 +541,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_directory_is_made),
+		TEST(test_directory_is_tried),
 		TEST(test_directory_is_refused),
 		TEST(test_directory_of_somebody_else),
 		TEST(test_memory_is_refused),

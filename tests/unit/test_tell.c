@@ -84,6 +84,7 @@ static void speak_of_the_target(struct target *t)
 	tell_capture_failed(t, 7, "no room");
 	tell_degraded(t, "memory.high", -EROFS, "mend it");
 	tell_degraded(NULL, "journal", CGROUP_UNSUPPORTED, "mend it");
+	tell_place_refused("/var/lib/oomsnap", "/var/lib/oomsnap is writable by others");
 	tell_error(t, "cgroup files", -EIO, "they cannot be read");
 	tell_command(t, "on_arm", 7, 0);
 	tell_command(t, "on_arm", 7, -SIGKILL);

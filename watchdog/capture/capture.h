@@ -142,6 +142,17 @@ int capture_set_directory(
 	struct capture *c, const char *path, bool allow_memory, char *why, size_t why_size);
 
 /*
+ * Whether capture_set_directory() and a capture in that directory would succeed now, by the same
+ * rules and in the same words. Leaves nothing behind: what is written to try it has no name
+ * (O_TMPFILE, open(2)), or where the file system knows no such files one that is removed again, and
+ * so is a directory that was missing unless make says that it is to stay. 0 or CAPTURE_BAD_PLACE,
+ * CAPTURE_DENIED, CAPTURE_NO_SPACE with one sentence in why[why_size]. May wait for the file
+ * system: not while a target is held.
+ */
+int capture_try_directory(
+	const char *path, bool allow_memory, bool make, char *why, size_t why_size);
+
+/*
  * For `dump -o PATH`: the core alone, at PATH, which must not exist; its directory must. Written
  * under a temporary name with O_EXCL beside it and linked into place at the end.
  */

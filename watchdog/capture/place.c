@@ -169,6 +169,15 @@ static bool in_memory(int fd)
 		(unsigned long)fs.f_type == HUGETLBFS_MAGIC;
 }
 
+static int refuse_memory(const char *path, char *why, size_t why_size)
+{
+	say(why, why_size,
+		"%s is kept in memory (tmpfs), so a core in it costs the memory that is running "
+		"out; choose a directory on disk",
+		path);
+	return CAPTURE_BAD_PLACE;
+}
+
 /* Ours, closed to others, and not in memory? */
 static int check_directory(int fd, const char *path, bool allow_memory, char *why, size_t why_size)
 {
@@ -187,14 +196,16 @@ static int check_directory(int fd, const char *path, bool allow_memory, char *wh
 			st.st_mode & 07777U);
 		return CAPTURE_BAD_PLACE;
 	}
-	if (!allow_memory && in_memory(fd)) {
-		say(why, why_size,
-			"%s is kept in memory (tmpfs), so a core in it costs the memory that is "
-			"running out; choose a directory on disk",
-			path);
-		return CAPTURE_BAD_PLACE;
-	}
-	return 0;
+	return !allow_memory && in_memory(fd) ? refuse_memory(path, why, why_size) : 0;
+}
+
+/* The path of a directory for captures, with room behind it for the names in it. */
+static int trim_directory(char ret[CAPTURE_PATH_MAX], const char *path, char *why, size_t why_size)
+{
+	if (trim_path(ret, CAPTURE_PATH_MAX - (size_t)2 * CAPTURE_NAME_MAX, path))
+		return 0;
+	say(why, why_size, "the directory for captures is %s", *path ? "too long" : "empty");
+	return CAPTURE_BAD_PLACE;
 }
 
 int capture_set_directory(
@@ -203,13 +214,10 @@ int capture_set_directory(
 	struct capture_place *place = &c->place;
 	char trimmed[CAPTURE_PATH_MAX];
 	_cleanup_close_ int fd = -1;
-	int r;
+	int r = trim_directory(trimmed, path, why, why_size);
 
-	if (!trim_path(trimmed, sizeof(trimmed) - (size_t)2 * CAPTURE_NAME_MAX, path)) {
-		say(why, why_size, "the directory for captures is %s",
-			*path ? "too long" : "empty");
-		return CAPTURE_BAD_PLACE;
-	}
+	if (r)
+		return r;
 	if (mkdir(trimmed, DIRECTORY_MODE) < 0 && errno != EEXIST)
 		return refuse_errno(why, why_size, trimmed, "create the directory", errno);
 	r = open_directory(trimmed, &fd, why, why_size);
@@ -223,6 +231,56 @@ int capture_set_directory(
 	place->allow_memory = allow_memory;
 	(void)str_copy(place->parent_path, sizeof(place->parent_path), trimmed); /* fits: above */
 	return 0;
+}
+
+static int create_core(int dir_fd, const char *name)
+{
+	int fd =
+		openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+
+	if (fd >= 0)
+		(void)fchmod(fd, FILE_MODE); /* a umask may have taken the owner's bits only */
+	return fd;
+}
+
+/* --- trying a directory -------------------------------------------------------------------- */
+
+/* Makes a file without a name in it, or one whose name goes at once. */
+static int try_file(int dir_fd, const char *path, char *why, size_t why_size)
+{
+	_cleanup_close_ int fd = openat(dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
+	char name[CAPTURE_NAME_MAX];
+
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) { /* the file system, the kernel */
+		(void)snprintf(name, sizeof(name), ".oomsnap-%d.try", (int)getpid());
+		fd = create_core(dir_fd, name);
+		if (fd >= 0)
+			(void)unlinkat(dir_fd, name, 0); /* who may make it may remove it */
+	}
+	return fd < 0 ? refuse_errno(why, why_size, path, "write in the directory", errno) : 0;
+}
+
+int capture_try_directory(
+	const char *path, bool allow_memory, bool make, char *why, size_t why_size)
+{
+	char trimmed[CAPTURE_PATH_MAX];
+	_cleanup_close_ int fd = -1;
+	bool made;
+	int r = trim_directory(trimmed, path, why, why_size);
+
+	if (r)
+		return r;
+	made = mkdir(trimmed, DIRECTORY_MODE) == 0;
+	if (!made && errno != EEXIST)
+		return refuse_errno(why, why_size, trimmed, "create the directory", errno);
+	r = open_directory(trimmed, &fd, why, why_size);
+	if (r == 0)
+		r = check_directory(fd, trimmed, allow_memory, why, why_size);
+	if (r == 0)
+		r = try_file(fd, trimmed, why, why_size);
+	if (made && (r || !make))
+		(void)rmdir(trimmed); /* somebody else may have put something there by now */
+	return r;
 }
 
 /* --- one core at a given path -------------------------------------------------------------- */
@@ -355,16 +413,6 @@ static void bundle_name(char *ret, const struct capture_request *request, time_t
 	(void)str_addf(&s, "-%d", request->pid);
 	if (try > 1)
 		(void)str_addf(&s, ".%d", try);
-}
-
-static int create_core(int dir_fd, const char *name)
-{
-	int fd =
-		openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-
-	if (fd >= 0)
-		(void)fchmod(fd, FILE_MODE); /* a umask may have taken the owner's bits only */
-	return fd;
 }
 
 /* The bundle's directory and the core in it. 0 or -errno, with nothing left on disk. */
