@@ -26,7 +26,7 @@ teardown() {
 	! grep -qs "^$D/swap " /proc/swaps || swapoff "$D/swap"
 	[ ! -f "$D/map_count" ] || cat "$D/map_count" > "$MAX_MAP_COUNT"
 	[ ! -f "$D/hugepages" ] || cat "$D/hugepages" > "$HUGEPAGES"
-	rm -rf "$D"
+	rm -rf "$D" ${SHM:+"$SHM"}
 	cg_rm_all
 }
 
@@ -280,6 +280,18 @@ code_of() {
 	equal 0 "$status"
 	zstd -q -d "$D/core.zst" -o "$D/unpacked"
 	python3 -B "$TOP/tests/tool/hardcheck.py" "$D/unpacked" "$D/lines"
+}
+
+@test "types: a shared file of a memory file system is in a full core, not in a heap" {
+	SHM=/dev/shm/$CG_PREFIX-file
+	hard shm "$SHM"
+	"$OOMSNAP" dump "$PID" -o "$D/heap" --type heap
+	sed -n 's/^page \([^ ]*\) .*/none \1/p' "$D/lines" > "$D/none"
+	[ -s "$D/none" ]
+	python3 -B "$TOP/tests/tool/hardcheck.py" "$D/heap" "$D/none"
+	# Its private memory is.
+	[ "$(stat -c %b "$D/heap")" -gt 8 ]
+	untouched "$PID"
 }
 
 @test "mappings that another process makes and unmaps meanwhile" {

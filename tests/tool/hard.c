@@ -15,6 +15,7 @@
  *   device    the ring of a packet socket: memory of the kernel that is mapped into the process
  *   deleted   of FILE, mapped private and shared and removed; the private pages are changed; and
  *             as code and its constants would be, unchanged
+ *   shm       of FILE on a memory file system, mapped shared, which stays there
  *   shifting  another process shares the memory and maps and unmaps all the time
  *   views     memory objects (memfd, closed since; System V; anonymous) that are mapped more than
  *             once: whole, read-only, a part, in the other order; and private, with a page changed
@@ -158,6 +159,15 @@ static void deleted(const char *path)
 			tell_page(private + (i - 1) * PAGE, i % 2 ? 0x55 : 0x66);
 	}
 	need(unlink(path) == 0 && close(fd) == 0);
+}
+
+static void shm(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	need(fd >= 0 && ftruncate(fd, (off_t)AREA) == 0);
+	(void)half_filled(MAP_SHARED, fd, 0x5a);
+	need(close(fd) == 0);
 }
 
 __attribute__((noreturn)) static int shift(void *unused)
@@ -309,6 +319,8 @@ int main(int argc, char **argv)
 		device();
 	else if (strcmp(kind, "deleted") == 0 && argc == 3)
 		deleted(argv[2]);
+	else if (strcmp(kind, "shm") == 0 && argc == 3)
+		shm(argv[2]);
 	else if (strcmp(kind, "shifting") == 0)
 		shifting();
 	else if (strcmp(kind, "views") == 0)
