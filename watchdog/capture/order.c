@@ -30,6 +30,7 @@
 #include "capture/order.h"
 
 #include "base/checked.h"
+#include "base/sort.h"
 #include "parse/maps.h"
 
 enum order_rank order_rank_of(const struct region *region, bool swapped)
@@ -61,40 +62,29 @@ static bool same_object(const struct region *a, const struct region *b)
 		sysv(a) == sysv(b);
 }
 
-static bool is_before(
-	const struct segment *segments, const struct region *regions, uint32_t a, uint32_t b)
+/* What the indices that are sorted point into. */
+struct segments {
+	const struct segment *segments;
+	const struct region *regions;
+};
+
+/* By object and offset. */
+static bool is_before(const void *left, const void *right, const void *user)
 {
-	const struct region *ra = &regions[segments[a].region];
-	const struct region *rb = &regions[segments[b].region];
+	const struct segments *in = user;
+	uint32_t a = *(const uint32_t *)left;
+	uint32_t b = *(const uint32_t *)right;
+	const struct region *ra = &in->regions[in->segments[a].region];
+	const struct region *rb = &in->regions[in->segments[b].region];
 	int order = compare_u64(ra->major, rb->major);
 
 	order = order ? order : compare_u64(ra->minor, rb->minor);
 	order = order ? order : compare_u64(ra->inode, rb->inode);
 	order = order ? order : compare_u64(sysv(ra), sysv(rb));
-	order = order
-		? order
-		: compare_u64(object_offset(&segments[a], ra), object_offset(&segments[b], rb));
+	order = order ? order
+		      : compare_u64(object_offset(&in->segments[a], ra),
+				object_offset(&in->segments[b], rb));
 	return order ? order < 0 : a < b;
-}
-
-/* By object and offset. Shell's sort: no recursion and no memory, unlike qsort(3). */
-static void sort_objects(const struct segment *segments, const struct region *regions,
-	uint32_t *order, uint32_t count)
-{
-	uint32_t gap = 1;
-
-	while (gap < count / 3)
-		gap = 3 * gap + 1;
-	for (; gap; gap /= 3)
-		for (uint32_t i = gap; i < count; i++) {
-			uint32_t index = order[i];
-			uint32_t k = i;
-
-			for (; k >= gap && is_before(segments, regions, index, order[k - gap]);
-				k -= gap)
-				order[k] = order[k - gap];
-			order[k] = index;
-		}
 }
 
 /* Places behind at; the new end, or UINT64_MAX. */
@@ -137,6 +127,7 @@ static uint64_t place_objects(struct segment *segments, const struct region *reg
 uint64_t order_plan(struct segment *segments, uint32_t count, const struct region *regions,
 	bool share, uint32_t *order, uint32_t first[ORDER_RANKS + 1])
 {
+	const struct segments in = {.segments = segments, .regions = regions};
 	uint32_t n = 0;
 	uint64_t at = 0;
 
@@ -149,7 +140,7 @@ uint64_t order_plan(struct segment *segments, uint32_t count, const struct regio
 			at = place_one_by_one(segments, order + first[rank], n - first[rank], at);
 			continue;
 		}
-		sort_objects(segments, regions, order + first[rank], n - first[rank]);
+		sort_in_place(order + first[rank], n - first[rank], sizeof(*order), is_before, &in);
 		at = place_objects(segments, regions, order + first[rank], n - first[rank], at);
 	}
 	first[ORDER_RANKS] = n;

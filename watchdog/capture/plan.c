@@ -28,6 +28,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/sort.h"
 #include "capture/plan.h"
 #include "capture/reader.h"
 #include "os/lines.h"
@@ -183,22 +184,10 @@ uint32_t plan_thread_count(const struct capture_plan *plan)
 	return n;
 }
 
-/* Insertion into shell sort's gaps: no recursion and no memory, unlike qsort(3). */
-static void sort_u64(uint64_t *values, uint32_t count)
+static bool is_less(const void *a, const void *b, const void *user)
 {
-	uint32_t gap = 1;
-
-	while (gap < count / 3)
-		gap = 3 * gap + 1;
-	for (; gap; gap /= 3)
-		for (uint32_t i = gap; i < count; i++) {
-			uint64_t value = values[i];
-			uint32_t k = i;
-
-			for (; k >= gap && values[k - gap] > value; k -= gap)
-				values[k] = values[k - gap];
-			values[k] = value;
-		}
+	(void)user;
+	return *(const uint64_t *)a < *(const uint64_t *)b;
 }
 
 static bool stack_pointer(struct capture_plan *plan, const struct ptrace_thread *t, uint64_t *ret)
@@ -283,7 +272,8 @@ int plan_registers(struct capture_plan *plan)
 			stack_pointer(plan, t, &plan->stack_pointers[plan->stack_pointer_count]))
 			plan->stack_pointer_count++;
 	}
-	sort_u64(plan->stack_pointers, plan->stack_pointer_count);
+	sort_in_place(plan->stack_pointers, plan->stack_pointer_count,
+		sizeof(plan->stack_pointers[0]), is_less, NULL);
 	return plan_thread_count(plan) ? 0 : CAPTURE_GONE;
 }
 
