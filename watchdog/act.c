@@ -114,6 +114,13 @@ static void do_brake(struct target *t)
 		tell_degraded(t, "brake", r, "memory.high of the target must be writable");
 }
 
+/* As of arm: one of the largest is likely to be the leaker. */
+static void largest(const struct target *t, struct rank_top *top)
+{
+	for (uint32_t i = 0; i < t->candidate_count; i++)
+		rank_top_add(top, t->candidates[i].pid, t->candidates[i].rss_bytes);
+}
+
 static int do_hold(struct target *t, enum hold_method method)
 {
 	struct cgroup_change changes[CGROUP_CHANGES_MAX];
@@ -129,15 +136,19 @@ static int do_hold(struct target *t, enum hold_method method)
 			r = apply(t, LEDGER_FREEZE, changes, count);
 		break;
 	case HOLD_STOP:
-		/* As of arm: one of the largest is likely to be the leaker. */
-		for (uint32_t i = 0; i < t->candidate_count; i++)
-			rank_top_add(&first, t->candidates[i].pid, t->candidates[i].rss_bytes);
+		largest(t, &first);
 		r = stop_processes(&t->cgroup, t->only, first.pid, first.count, &t->watch->ledger,
 			t->index, &result);
 		if (r == 0 && result.failed && result.done == 0)
 			r = result.error;
 		break;
-	case HOLD_PTRACE: /* the capturer's seizing is the hold */
+	case HOLD_PTRACE:
+		largest(t, &first);
+		r = hold_seize(t, &first);
+		if (r != 0) /* the last method: the capturer then seizes by itself */
+			tell_degraded(t, "hold", r, "only the captured process is stopped");
+		r = 0;
+		break;
 	case HOLD_AUTO:
 	case HOLD_COUNT:
 		break;
@@ -300,13 +311,18 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 	if (!t->leased)
 		limits |= LEDGER_BIT(LEDGER_LEASE);
 	left = ledger_undo(l, t->index, limits, &error);
-	if (verdict == VERDICT_KILL)
+	if (verdict == VERDICT_KILL) {
+		crew_let_go(t, /* kill= */ true);
+		hold_kill(t);
 		kill_all(t);
+	}
 	left += ledger_undo(l, t->index, LEDGER_SHIELDS, &error);
 	FAULT_POINT(RELEASE_MID);
 	left += wiring_release(t); /* before the rest runs: nobody is to be stopped again */
 	left += ledger_undo(
 		l, t->index, LEDGER_BIT(LEDGER_FREEZE) | LEDGER_BIT(LEDGER_STOP), &error);
+	crew_let_go(t, /* kill= */ false);
+	hold_release(t);
 	FAULT_POINT(RELEASED);
 	if (t->record.released_ns == 0) {
 		t->record.released_ns = t->watch->now_ns;

@@ -40,12 +40,14 @@
 #include "cgroup_files.h"
 #include "core/history.h"
 #include "guardian.h"
+#include "os/clock.h"
 #include "os/cgroup.h"
 #include "os/ledger.h"
 #include "os/termination.h"
 #include "report.h"
 
 #define RECORD_WAIT_MS 120000 /* of the slowest verdict: a hold, a lease and their timeouts */
+#define RELEASE_WAIT_NS (1 * NS_PER_S) /* beyond the deadline: the engine's own grace */
 #define PROCESS_NAME "oomsnap-capture"
 
 /* All of it static: nothing is allocated after the start, and it is too large for the stack. */
@@ -62,6 +64,7 @@ static struct capturer {
 	uint32_t incident;
 	uint32_t target_index;
 	int place;     /* enum capture_status of its directory */
+	bool is_hold;  /* ptrace is what holds the target: until its release */
 	bool let_go;   /* ptrace holds nothing any more */
 	bool orphaned; /* the watchdog is gone */
 } me;
@@ -177,10 +180,31 @@ static bool open_place(void)
 	return me.place == 0;
 }
 
+static bool wait_message(enum capturer_message_kind kind, int timeout_ms);
+
+/*
+ * ptrace is the hold: what is to become of the process is carried out in it. Between a detach and a
+ * kill by others a process that leaks at full speed would run into its limit.
+ */
+static void wait_for_verdict(void)
+{
+	uint64_t until_ns = add_sat(me.request.deadline_ns, RELEASE_WAIT_NS);
+	uint64_t ms = sub_floor(until_ns, clock_now_ns()) / NS_PER_MS;
+
+	FAULT_POINT(VERDICT_WAIT);
+	if (wait_message(CAPTURER_RELEASE, (int)min_u64(ms, RECORD_WAIT_MS)) &&
+		me.in.incident == me.incident && me.in.kill)
+		capture_end_process(me.capture);
+}
+
 static bool on_moment(void *user, enum capture_moment moment, const struct capture_result *result)
 {
 	(void)user;
 	switch (moment) {
+	case CAPTURE_SEIZING:
+		FAULT_POINT(TAKE_OVER);
+		tell(CAPTURER_SEIZING, result);
+		break;
 	case CAPTURE_SEIZED:
 		tell(CAPTURER_SEIZED, result);
 		if (!open_place())
@@ -190,10 +214,15 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 		if (me.cgroup[0])
 			cgroup_files_add(me.capture, me.cgroup);
 		leave_reason(result);
+		if (me.is_hold) {
+			tell(CAPTURER_COPIED, result);
+			wait_for_verdict();
+		}
 		break;
 	case CAPTURE_DETACHED:
 		let_go();
-		tell(CAPTURER_COPIED, result);
+		if (!me.is_hold)
+			tell(CAPTURER_COPIED, result);
 		break;
 	case CAPTURE_PROGRESS:
 		break;
@@ -213,6 +242,7 @@ static int run_request(void)
 	me.request = in->request;
 	me.incident = in->incident;
 	me.target_index = in->target_index;
+	me.is_hold = in->is_hold;
 	me.place = 0;
 	me.cgroup[0] = '\0';
 	me.let_go = false;
@@ -221,6 +251,7 @@ static int run_request(void)
 	memset(&me.record, 0, sizeof(me.record));
 	me.result.pid = in->request.pid;
 	FAULT_POINT(CAPTURE_START);
+	capture_set_handover(me.capture, me.is_hold ? me.setup->handover : NULL);
 	ledger_set_tracing(me.setup->ledger, me.setup->place, true);
 	r = capture_run(me.capture, &me.request, on_moment, NULL, &me.result, why, sizeof(why));
 	let_go();

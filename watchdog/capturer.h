@@ -6,14 +6,20 @@
  *
  *     watchdog                         capturer
  *     CAPTURER_REQUEST   ---------->
+ *                        <----------   CAPTURER_SEIZING    where ptrace is the hold: the watchdog
+ *                                                          hands the process over (hold.c)
  *                        <----------   CAPTURER_SEIZED     every thread in a ptrace stop
- *                        <----------   CAPTURER_COPIED     memory read, ptrace let go: release now
+ *                        <----------   CAPTURER_COPIED     memory read: release now. ptrace has let
+ *                                                          go, or, where it is the hold, waits
+ *     CAPTURER_RELEASE   ---------->                       for this: it lets go, or kills
  *                        <----------   CAPTURER_DURABLE    or CAPTURER_FAILED, then idle again
  *     CAPTURER_RECORD    ---------->                       the incident as the watchdog saw it
  *                        <----------   CAPTURER_DONE       reports written (report_json.c,
  * report_html.c), renamed
  *
  * CAPTURER_FAILED ends an exchange: nothing is left on disk. The history ring is shared memory.
+ * CAPTURER_RELEASE is waited for until the capture's deadline and RELEASE_WAIT_NS more; a process
+ * whose verdict does not come, or whose watchdog dies, is let go.
  * When the watchdog dies the capturer lets go of the target, and, if the guardian is dead as well,
  * undoes the ledger itself; then it finishes the bundle alone (record.orphaned) and exits.
  */
@@ -34,6 +40,8 @@ enum capturer_message_kind {
 	CAPTURER_RECORD,
 	CAPTURER_DONE,	/* older bundles are being cleared up now, which may take long */
 	CAPTURER_READY, /* after CAPTURER_DONE: for the next request */
+	CAPTURER_RELEASE,
+	CAPTURER_SEIZING,
 };
 
 #define CAPTURER_WHY_MAX 512
@@ -42,7 +50,8 @@ struct capturer_message {
 	uint32_t kind; /* enum capturer_message_kind */
 	uint32_t incident;
 	uint32_t target_index; /* REQUEST: whose history goes into the report */
-	uint32_t reserved;
+	bool kill;	       /* RELEASE: the process is killed, and never runs again */
+	bool is_hold;	       /* REQUEST: ptrace is what holds the target, until RELEASE */
 	union {
 		struct {
 			struct capture_request request;
@@ -62,6 +71,7 @@ struct capturer_message {
  * watchdog's to free in the parent.
  */
 struct history;
+struct handover;
 struct ledger;
 struct tripwire;
 struct capturer_setup {
@@ -73,6 +83,7 @@ struct capturer_setup {
 	struct ledger *ledger; /* ledger_set_tracing() around seize and detach; guardian_undo() when
 				  both are dead (guardian.h) */
 	uint32_t place;	       /* its place in the ledger */
+	struct handover *handover;	 /* shared memory, with the watchdog alone */
 	const struct history *histories; /* shared memory, by capturer_message.target_index */
 };
 

@@ -152,6 +152,8 @@ static int set_up(struct watch *w)
 	if (w->histories == MAP_FAILED)
 		return -errno;
 	r = sd_event_new(&w->event);
+	if (r >= 0)
+		r = hold_open(w);
 	return r < 0 ? r : open_ledger(w);
 }
 

@@ -22,11 +22,13 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "command.h"
+#include "os/handover.h"
 #include "os/process.h"
 #include "watch.h"
 
 #define ANSWERS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 5) /* before looks, after the tripwire */
-#define CREW_END_MS 200 /* one that waits for a disk takes longer: the guardian sees to it */
+#define CREW_END_MS 200	  /* one that waits for a disk takes longer: the guardian sees to it */
+#define CREW_LET_GO_MS 20 /* takes 1 ms where there is a processor for it */
 #define CREW_REFORK_NS (20 * NS_PER_MS) /* between looks whether a new member may be forked */
 
 static int fork_member(struct crew_member *m);
@@ -72,6 +74,10 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 	if (!t || msg->incident != (uint32_t)m->incident)
 		return; /* of a capture that was given up */
 	switch ((enum capturer_message_kind)msg->kind) {
+	case CAPTURER_SEIZING:
+		if (m->state == CREW_COPYING)
+			hold_hand_over(m);
+		break;
 	case CAPTURER_SEIZED:
 		if (m->state == CREW_COPYING)
 			step(t, ENGINE_EVENT_SEIZED, false);
@@ -102,6 +108,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 	case CAPTURER_FAILED:
 		take_result(m, msg);
 		tell_capture_failed(t, m->result.pid, m->why);
+		m->holds = false;
 		if (m->state == CREW_COPYING) {
 			m->state = CREW_IDLE;
 			step(t, ENGINE_EVENT_FAILED, more(t));
@@ -109,6 +116,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 		m->state = CREW_IDLE;
 		break;
 	case CAPTURER_REQUEST: /* our own direction */
+	case CAPTURER_RELEASE:
 	case CAPTURER_RECORD:
 		break;
 	}
@@ -142,6 +150,7 @@ static void close_member(struct crew_member *m)
 	cleanup_close(&m->pidfd);
 	m->socket = -1;
 	m->pidfd = -1;
+	m->holds = false;
 	m->state = CREW_DEAD;
 	ledger_set_capturer(&m->watch->ledger, m->place, 0);
 	ledger_set_tracing(&m->watch->ledger, m->place, false);
@@ -203,6 +212,7 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 	msg->kind = CAPTURER_REQUEST;
 	msg->incident = (uint32_t)t->record.incident;
 	msg->target_index = t->index;
+	msg->is_hold = t->record.hold == HOLD_PTRACE;
 	(void)str_copy(r->target, sizeof(r->target), t->config->name); /* same size */
 	(void)str_copy(msg->directory, sizeof(msg->directory), t->config->directory); /* shorter */
 	r->pid = t->pids[t->pid_next];
@@ -237,9 +247,12 @@ int crew_capture(struct target *t, uint64_t until_ns)
 		return -EBUSY;
 	memset(&w->message, 0, sizeof(w->message));
 	fill_request(t, until_ns, &w->message);
+	memset(hold_handover(w, m->place), 0, sizeof(struct handover)); /* nobody is at it */
 	if (send(m->socket, &w->message, sizeof(w->message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
 	m->state = CREW_COPYING;
+	m->holds = w->message.is_hold;
+	m->asks = false;
 	m->target = t;
 	m->incident = t->record.incident;
 	m->durable = false;
@@ -281,6 +294,37 @@ bool crew_busy_with(const struct target *t)
 	return false;
 }
 
+/* Until that capturer traces nobody any more, or is dead. */
+static void wait_let_go(const struct crew_member *m)
+{
+	for (int ms = 0; ms < CREW_LET_GO_MS && ledger_tracing(&m->watch->ledger, m->place); ms++) {
+		struct pollfd p = {.fd = m->pidfd, .events = POLLIN};
+
+		if (poll(&p, 1, 1) > 0)
+			return;
+	}
+}
+
+void crew_let_go(struct target *t, bool kill)
+{
+	struct capturer_message *msg = &t->watch->message;
+
+	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
+		struct crew_member *m = &t->watch->crew[i];
+
+		if (m->state != CREW_FINISHING || m->target != t || !m->holds)
+			continue;
+		m->holds = false;
+		memset(msg, 0, sizeof(*msg));
+		msg->kind = CAPTURER_RELEASE;
+		msg->incident = (uint32_t)m->incident;
+		msg->kill = kill;
+		/* One that is dead holds nobody; another error is that it hangs. */
+		if (send(m->socket, msg, sizeof(*msg), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*msg))
+			wait_let_go(m);
+	}
+}
+
 void crew_released(struct target *t)
 {
 	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
@@ -305,6 +349,7 @@ _Noreturn static void become_capturer(struct crew_member *m, int socket)
 		.ledger = &w->ledger,
 		.tripwire = w->tripwire,
 		.place = m->place,
+		.handover = hold_handover(w, m->place),
 		.histories = w->histories};
 
 	capturer_main(&setup);

@@ -172,6 +172,7 @@ static void look(struct target *t, enum engine_event_kind kind)
 	if (t->managed.untold)
 		tell_runtime_found(t);
 	t->managed.untold = false;
+	hold_settle(t);
 	shield_new_processes(t);
 	wiring_follow(t);
 	record_history(t);
@@ -324,6 +325,7 @@ static void undo_leftovers(struct watch *w)
 		uint32_t kinds =
 			i < w->target_count ? stale_kinds(&w->target[i]) : LEDGER_EVERYTHING;
 
+		kinds &= ~LEDGER_BIT(LEDGER_SEIZE); /* hold.c strikes it when nobody is held */
 		if (kinds && ledger_count(&w->ledger, i, kinds))
 			(void)ledger_undo(
 				&w->ledger, i, kinds, NULL); /* the next beat tries again */

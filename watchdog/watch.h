@@ -149,7 +149,7 @@ enum crew_state {
 	CREW_IDLE,
 	CREW_COPYING,	/* the target is held for it */
 	CREW_ENDING,	/* killed over its deadline; its death is on the way */
-	CREW_FINISHING, /* released; the core is being made durable, or waits for the record */
+	CREW_FINISHING, /* copied; the core is being made durable, or waits for the record */
 	CREW_CLEARING,	/* done but for older bundles that go; a request would wait for that */
 };
 
@@ -164,6 +164,8 @@ struct crew_member {
 	sd_event_source *death;
 	struct target *target; /* of the running capture */
 	uint64_t incident;
+	bool asks;		       /* for a process that is not handed over yet (hold.c) */
+	bool holds;		       /* what it copied, by ptrace, until crew_let_go() */
 	bool durable;		       /* the core is; result holds what the capturer said */
 	bool released;		       /* the target is; record may be sent */
 	struct incident_record record; /* as it was at the release */
@@ -189,7 +191,10 @@ struct watch {
 	int guardian_pidfd;
 	sd_event_source *guardian_death;
 	sd_event_source *beat;
-	struct tripwire *tripwire; /* NULL: none, and tripwire_why says why and how to mend it */
+	struct hold *hold;	    /* hold.c */
+	sd_event_source *hold_rest; /* tries again to let go whom it could not */
+	uint64_t hold_rest_ns;	    /* until it does */
+	struct tripwire *tripwire;  /* NULL: none, and tripwire_why says why and how to mend it */
 	sd_event_source *tripwire_io;
 	sd_event_source *tripwire_later; /* acts on what was taken from it out of turn */
 	uint64_t tripwire_lost;		 /* records of it that were lost so far */
@@ -314,6 +319,37 @@ bool act_pretend(
 void act_note(struct target *t, enum intervention what);
 void act_note_at(struct target *t, enum intervention what, uint64_t at_ns, uint64_t used_bytes);
 
+/* --- hold.c -------------------------------------------------------------------------------- */
+
+/* Allocates what the hold by ptrace needs; after w->event. 0 or -errno. */
+int hold_open(struct watch *w);
+
+/* What a capturer of that place takes a process over through. Valid as long as w. */
+struct handover *hold_handover(struct watch *w, uint32_t place);
+
+/*
+ * Holds every process of the target by ptrace until hold_release(), the largest before all others;
+ * noted in the ledger first. Whom it may not hold runs on. 0, or -ENOSPC (the ledger is full): then
+ * nobody is held.
+ */
+int hold_seize(struct target *t, const struct rank_top *first);
+
+/* At each look: those that could not stop at once, whom they have given birth to meanwhile, and who
+ * has moved in. */
+void hold_settle(struct target *t);
+
+/* That capturer is asking for the process that it is to capture (CAPTURER_SEIZING). */
+void hold_hand_over(struct crew_member *m);
+
+/* Kills whom the hold has; they are let go by hold_release(). Nothing before Linux 5.18. */
+void hold_kill(struct target *t);
+
+/*
+ * Lets everybody of the target go. Who sleeps in the kernel follows when he wakes up; the ledger's
+ * entry stays until then. Nothing where nobody is held.
+ */
+void hold_release(struct target *t);
+
 /* --- crew.c -------------------------------------------------------------------------------- */
 
 /* Forks the crew (and later replaces members). 0 or -errno. */
@@ -328,6 +364,12 @@ void crew_abort(struct target *t);
 
 /* Whether a capture of this target is not finished yet. */
 bool crew_busy_with(const struct target *t);
+
+/*
+ * Carries out the verdict on whom a capturer has copied and still holds (hold = ptrace): killed in
+ * that hold, or let go. Waits until that is done, at most CREW_LET_GO_MS.
+ */
+void crew_let_go(struct target *t, bool kill);
 
 /* The target is released: its captures may be finished. */
 void crew_released(struct target *t);

@@ -16,6 +16,204 @@ teardown() {
 	sidecar_teardown
 }
 
+# held POINT ACTION [BUSY]: a target of several processes that all stand still, as ours did ACTION at
+# POINT. BUSY: with two that compute and one that forks, both as fast as they can.
+held() {
+	cg_new app 64M
+	OOMSNAP_FAULT="$1=$2" watch_start app
+	others_new
+	[ -z "${3:-}" ] || others_new 'while :; do :; done' 'while :; do :; done' 'while :; do (:); done'
+	cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 200 --total 58M --hold yes
+	wait_event armed
+	wait_until 10 all_stopped
+}
+
+# others_new [PROGRAM...]: others in the target; one that forks now and then, and one that waits.
+others_new() {
+	local program
+	if [ $# -eq 0 ]; then
+		set -- 'while :; do sleep 0.05; done' 'sleep 1000; :'
+		OTHERS=()
+	fi
+	for program; do
+		cg_spawn app bash -c "$program"
+		OTHERS+=("$CG_PID")
+	done
+}
+
+all_stopped() {
+	local pid
+	while read -r pid; do
+		is_stopped "$pid" || return 1
+	done < "$(cg_path app)/cgroup.procs"
+}
+
+all_run() {
+	local pid
+	for pid in "${OTHERS[@]}" "$CG_PID"; do
+		is_running "$pid" || return 1
+	done
+}
+
+# What each process of the target has computed so far, and who they are.
+progress() {
+	local pid
+	while read -r pid; do
+		awk '{print $1, $14, $15}' "/proc/$pid/stat" /proc/"$pid"/task/*/stat
+	done < <(sort -n "$(cg_path app)/cgroup.procs")
+}
+
+# normal_after_kill PID...: kills them; the target runs within 100 ms.
+normal_after_kill() {
+	local arguments=() pid
+	for pid; do arguments+=(--kill "$pid"); done
+	"$BUILD/tool/aftermath" "${arguments[@]}" --target "$CG_PID" --within 100
+	wait_until 1 all_run
+}
+
+@test "every process of the target stands still for the capture: none computes, none is born; all run on" {
+	local before
+	held capture-seized stop busy
+	before=$(progress)
+	sleep 0.5 # what they would compute and fork in it is what is tested
+	[ "$(progress)" = "$before" ]
+	all_stopped
+	watch_stop
+	all_run
+	went_on() { [ "$(progress)" != "$before" ]; }
+	wait_until 5 went_on
+	[ "$(cg_oom_kill app)" -eq 0 ]
+}
+
+@test "five processes leak at once: all are held, and all are killed before one runs again" {
+	local i
+	cg_new app 128M
+	OOMSNAP_FAULT=capture-copied=wait watch_start app --set verdict=kill
+	for i in 1 2 3 4; do
+		cg_spawn app "$LEAKER" --pattern touch --rate 5 --hold yes
+	done
+	cg_spawn app "$LEAKER" --pattern touch --rate 400 --hold yes --seed 5
+	wait_event captured
+	core_is_whole "$(event_field captured CORE)" $((4 << 20))
+	[ "$(event_field released HEADROOM_END_BYTES)" = "$(event_field held HEADROOM_HOLD_BYTES)" ]
+	target_is_empty() { [ -z "$(cat "$(cg_path app)/cgroup.procs")" ]; }
+	wait_until 5 target_is_empty
+	[ "$(cg_oom_kill app)" -eq 0 ]
+	watch_stop
+}
+
+@test "a process that moves in during the hold is held, too" {
+	held capture-seized stop
+	cg_spawn app sleep 1000
+	OTHERS+=("$CG_PID")
+	wait_until 1 is_stopped "$CG_PID"
+	watch_stop
+	all_run
+}
+
+# A guardian without priority has its turn when the machine has time for it: these two have it.
+@test "one of us is killed during the hold: the target runs within 100 ms" {
+	sidecar_new "$SIDECAR_RIGHTS,+sys_nice"
+	held capture-seized stop
+	normal_after_kill "$WATCH_PID"
+}
+
+@test "watchdog and guardian, guardian and capturer are killed together: likewise" {
+	sidecar_new "$SIDECAR_RIGHTS,+sys_nice"
+	held capture-pages wait
+	normal_after_kill "$WATCH_PID" "$(children_named "$WATCH_PID" oomsnap-guard)"
+	wait "$WATCH_PID" || true
+	WATCH_PID=
+	cg_rm app
+	wait_until 20 none_of_ours
+	held capture-seized stop
+	normal_after_kill "$(children_named "$WATCH_PID" oomsnap-guard)" \
+		"$(children_named "$WATCH_PID" oomsnap-capture)"
+	watch_stop
+}
+
+@test "the watchdog is killed at every point of a hold by ptrace" {
+	local point
+	for point in seize-noted hold-on hand-over release-before release-mid released; do
+		cg_new app 64M
+		OOMSNAP_FAULT="$point=kill" watch_start app
+		others_new
+		cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
+		wait_until 30 is_gone "$WATCH_PID"
+		wait_until 2 all_run || {
+			echo "not all run after a death at $point" >&2
+			return 1
+		}
+		wait "$WATCH_PID" || true
+		WATCH_PID=
+		cg_rm app
+		wait_until 20 none_of_ours
+	done
+}
+
+@test "the capturer is killed at every point of a hold by ptrace" {
+	local point
+	for point in take-over capture-seized verdict-wait; do
+		cg_new app 64M
+		OOMSNAP_FAULT="$point=kill" watch_start app
+		others_new
+		cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
+		wait_event released
+		wait_until 2 all_run || {
+			echo "not all run after a death at $point" >&2
+			return 1
+		}
+		watch_stop
+		cg_rm app
+	done
+}
+
+@test "a watchdog that hangs while it holds by ptrace is ended by the guardian" {
+	held hand-over stop
+	[ "$(state "$WATCH_PID")" = T ]
+	wait_until 15 is_gone "$WATCH_PID"
+	wait_until 1 all_run
+}
+
+@test "a capturer that hangs is given up at its deadline, and everybody runs" {
+	cg_new app 64M
+	OOMSNAP_FAULT=take-over=stop watch_start app --set deadline=1s --set hold_timeout=500ms
+	others_new
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 57M --hold yes
+	wait_event capture-failed 1 10
+	wait_event released
+	wait_until 1 all_run
+	watch_stop
+}
+
+@test "who was stopped before us stays stopped" {
+	cg_new app 64M
+	cg_spawn app sleep 1000
+	local stopped=$CG_PID
+	kill -STOP "$stopped"
+	wait_until 5 is_stopped "$stopped"
+	watch_start app
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 58M --hold yes
+	wait_event captured
+	is_running "$CG_PID"
+	[ "$(state "$stopped")" = T ]
+	watch_stop
+	[ "$(state "$stopped")" = T ]
+}
+
+@test "verdict kill ends every process of the target in the hold" {
+	cg_new app 64M
+	OOMSNAP_FAULT=release-before=wait watch_start app --set verdict=kill
+	others_new
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --hold yes
+	wait_event released
+	target_is_empty() { [ -z "$(cat "$(cg_path app)/cgroup.procs")" ]; }
+	wait_until 5 target_is_empty
+	[ "$(cg_oom_kill app)" -eq 0 ]
+	wait_event captured
+	watch_stop
+}
+
 @test "verdict kill without the right to send a signal: killed in the hold, before it runs again" {
 	cg_new app 64M
 	# The verdict's way takes 40 ms more, in which it would fill the rest of its limit ten times.

@@ -782,11 +782,28 @@ static void test_recover_in_part(void **state)
 	reap(victim);
 }
 
+/* Its undo is the watchdog's end: whoever comes after that has nothing to do but to strike it. */
+static void test_seize(void **state)
+{
+	const struct place *p = *state;
+	struct ledger l;
+
+	open_ledger(p, &l);
+	assert_int_equal(0, ledger_note_file(&l, 1, LEDGER_SEIZE, "/nowhere", ""));
+	assert_int_equal(1, in_force(&l)); /* a watchdog that hangs with it is ended */
+	assert_int_equal(0, ledger_undo(&l, 2, LEDGER_EVERYTHING, NULL));
+	assert_int_equal(1, in_force(&l));
+	assert_int_equal(0, ledger_undo(&l, 1, LEDGER_EVERYTHING, NULL));
+	assert_int_equal(0, in_force(&l));
+	ledger_close(&l);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
 	assert_string_equal("lease", ledger_kind_name(LEDGER_LEASE));
 	assert_string_equal("stop", ledger_kind_name(LEDGER_STOP));
+	assert_string_equal("seize", ledger_kind_name(LEDGER_SEIZE));
 	assert_string_equal("?", ledger_kind_name(LEDGER_KIND_COUNT));
 }
 
@@ -816,6 +833,7 @@ int main(void)
 		TEST(test_other_version),
 		TEST(test_recover_what_is_no_ledger),
 		TEST(test_recover_in_part),
+		TEST(test_seize),
 		cmocka_unit_test(test_names),
 	};
 

@@ -24,6 +24,9 @@
 	X(TRIP, "trip")				/* decided to capture, nothing applied */         \
 	X(HOLD_NOTED, "hold-noted")		/* hold in the ledger, not yet applied */         \
 	X(HOLD_ON, "hold-on")			/* every process asked to stop */                 \
+	X(SEIZE_NOTED, "seize-noted")		/* the same where ptrace is the hold */           \
+	X(HAND_OVER, "hand-over")		/* watchdog: a thread went to the capturer */     \
+	X(TAKE_OVER, "take-over")		/* capturer: about to ask for the first */        \
 	X(LEASE_NOTED, "lease-noted")		/* raised limit in the ledger, not yet written */ \
 	X(LEASE_ON, "lease-on")			/* limit raised */                                \
 	X(CAPTURE_SENT, "capture-sent")		/* the capturer has been asked */                 \
@@ -33,6 +36,8 @@
 	X(CAPTURE_HEADERS, "capture-headers")	/* capturer: headers and notes written */         \
 	X(CAPTURE_PAGES, "capture-pages")	/* capturer: in the middle of the pages */        \
 	X(CAPTURE_COPIED, "capture-copied")	/* capturer: all copied, target still held */     \
+	X(VERDICT_WAIT, "verdict-wait")		/* capturer: told, holds until it is answered */  \
+	X(VERDICT_KILL, "verdict-kill")		/* capturer: its end is to be the process's */    \
 	X(CAPTURE_DETACHED, "capture-detached") /* capturer: ptrace let go */                     \
 	X(CAPTURE_SYNC, "capture-sync")		/* capturer: before fsync and rename */           \
 	X(RELEASE_BEFORE, "release-before")	/* watchdog: verdict known, still held */         \

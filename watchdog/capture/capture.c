@@ -22,8 +22,8 @@
  * with the default limits 22 MiB, of which the table of 131,072 mappings is 6.0, that of segments
  * 5.3, names 4.0, buffers 5.6, stack pointers and threads 0.6, the bitmap of thread ids 0.5. By
  * hand the tables take what their mappings need. capture_run() allocates nothing, with one
- * exception after the target has been let go: a new tracer thread, where a thread of the target
- * could not be stopped.
+ * exception after the target has been let go or killed: a new tracer thread, where a thread of the
+ * target could not be stopped, or was to be killed.
  *
  * Refuses: 32-bit programs.
  */
@@ -139,12 +139,43 @@ static int call_release(void *arg)
 	return (int)ptrace_release(&((struct run *)arg)->plan->set);
 }
 
+static int call_end(void *arg)
+{
+	return (int)ptrace_end_with_us(&((struct run *)arg)->plan->set);
+}
+
+/* True if the process was killed: by the end of the thread that held it. */
+static bool end_process(struct run *run)
+{
+	struct tracer *tracer = run->c->tracer;
+	int count;
+
+	if (!run->c->ends)
+		return false;
+	FAULT_POINT(VERDICT_KILL);
+	return tracer_call(tracer, call_end, run, clock_now_ns() + RELEASE_TIMEOUT_NS, &count) ==
+		0 &&
+		count && tracer_renew(tracer) == 0;
+}
+
+void capture_set_handover(struct capture *c, struct handover *handover)
+{
+	c->handover = handover;
+}
+
+void capture_end_process(struct capture *c)
+{
+	c->ends = true;
+}
+
 /* Lets go of every thread; on every path out of capture_run(). */
 static void release(struct run *run)
 {
 	struct tracer *tracer = run->c->tracer;
 	int left;
 
+	/* After its end, too: the set is to be empty. */
+	(void)end_process(run);
 	if (tracer_call(tracer, call_release, run, clock_now_ns() + RELEASE_TIMEOUT_NS, &left) ||
 		left)
 		(void)tracer_renew(
@@ -246,9 +277,12 @@ int capture_run(struct capture *c, const struct capture_request *request,
 	if (why_size)
 		why[0] = '\0';
 	c->request = *request;
+	c->ends = false;
 	r = begin(&run);
 	if (r == 0) {
 		r = held(&run);
+		if (r)
+			c->ends = false; /* nothing was captured */
 		release(&run);
 		FAULT_POINT(CAPTURE_DETACHED);
 	}

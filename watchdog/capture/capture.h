@@ -113,13 +113,20 @@ struct capture_limits {
 extern const struct capture_limits capture_limits_default;
 
 /*
- * Called from capture_run() at the points where the caller may act. SEIZED: every thread stands in
+ * Called from capture_run() at the points where the caller may act. SEIZING: who holds the process
+ * is to hand it over now (with capture_set_handover() only). SEIZED: every thread stands in
  * a ptrace stop. COPIED: nothing more will be read, ptrace still holds. DETACHED: ptrace let go (a
  * SIGSTOP or freeze of the caller's is still in force). PROGRESS: now and then, with result's byte
- * counts up to date. The callback must not block; returning false ends the copy (as a deadline
- * does).
+ * counts up to date. The callback must not block, but for that of COPIED, which may wait for what
+ * is to become of the process; returning false ends the copy (as a deadline does).
  */
-enum capture_moment { CAPTURE_SEIZED, CAPTURE_COPIED, CAPTURE_DETACHED, CAPTURE_PROGRESS };
+enum capture_moment {
+	CAPTURE_SEIZING,
+	CAPTURE_SEIZED,
+	CAPTURE_COPIED,
+	CAPTURE_DETACHED,
+	CAPTURE_PROGRESS
+};
 typedef bool capture_callback(
 	void *user, enum capture_moment moment, const struct capture_result *result);
 
@@ -157,6 +164,21 @@ int capture_try_directory(
  * under a temporary name with O_EXCL beside it and linked into place at the end.
  */
 int capture_set_output(struct capture *c, const char *path, char *why, size_t why_size);
+
+/*
+ * Who is to be captured is held by another of our processes, by ptrace, and is taken over from it
+ * through this shared memory (os/handover.h), from the callback of CAPTURE_SEIZING on. NULL, as at
+ * the start: nobody holds it. Stays the caller's.
+ */
+struct handover;
+void capture_set_handover(struct capture *c, struct handover *handover);
+
+/*
+ * For the callback of CAPTURE_COPIED: the process is killed while it is still held, instead of let
+ * go. It needs the right to trace alone, and nothing of it runs in between. Not before the verdict
+ * is known to be that: from the return of the callback on the process ends with us.
+ */
+void capture_end_process(struct capture *c);
 
 /*
  * The whole of a capture up to durable data; see the top. Returns 0 with *ret filled whenever there

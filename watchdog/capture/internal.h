@@ -58,6 +58,8 @@ struct capture {
 	struct capture_plan *plan;
 	struct capture_writer *writer;
 	struct tracer *tracer;
+	struct handover *handover; /* os/handover.h; NULL: nobody holds the process */
+	bool ends; /* the process is killed instead of let go (capture_end_process()) */
 };
 
 /* --- place.c ------------------------------------------------------------------------------- */

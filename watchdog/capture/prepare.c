@@ -23,6 +23,7 @@
 #include "capture/place.h"
 #include "capture/run.h"
 #include "os/clock.h"
+#include "os/handover.h"
 #include "os/tracer.h"
 
 #define SEIZE_TIMEOUT_NS (2 * NS_PER_S)	     /* where the request names none */
@@ -54,6 +55,22 @@ static int give_tracer_up(struct run *run)
 		: 0;
 }
 
+/* Every thread, also of a process that another of ours holds. As tracer_call(). */
+static int stop_all(struct run *run, int *ret)
+{
+	struct handover *handover = run->c->handover;
+	int r;
+
+	run->plan->set.handover = handover;
+	if (handover)
+		(void)run_tell(run, CAPTURE_SEIZING); /* called off: SEIZED will tell */
+	r = tracer_call(
+		run->c->tracer, call_stop, run, add_sat(run->seize_until_ns, TRACER_GRACE_NS), ret);
+	if (handover)
+		atomic_store(&handover->done, 1);
+	return r;
+}
+
 int prepare_seize(struct run *run)
 {
 	struct capture_plan *plan = run->plan;
@@ -65,8 +82,7 @@ int prepare_seize(struct run *run)
 	run->seize_until_ns =
 		min_u64(add_sat(run->result->begin_ns, timeout ? timeout : SEIZE_TIMEOUT_NS),
 			run->deadline_ns);
-	if (tracer_call(run->c->tracer, call_stop, run,
-		    add_sat(run->seize_until_ns, TRACER_GRACE_NS), &r)) {
+	if (stop_all(run, &r)) {
 		run->threads_late = true;
 		return give_tracer_up(run);
 	}

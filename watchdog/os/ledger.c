@@ -433,6 +433,8 @@ static int undo_file(const struct ledger *l, struct file_entry *e)
 		return undo_group(l, e);
 	if (e->kind == LEDGER_TRIPWIRE)
 		return undo_tripwire(l, e);
+	if (e->kind == LEDGER_SEIZE)
+		return 0; /* the kernel let go of them when the watchdog died; it strikes its own */
 	r = cgroup_undo(e->path, e->old_value);
 	return r > 0 ? 0 : r; /* gone: nothing left to undo */
 }

@@ -25,18 +25,20 @@
 
 /*
  * Kinds, in the order in which they are undone: limits and memory.high go back while the target
- * still stands, then the shield, and what lets it run again comes last.
+ * still stands, then the shield, and what lets it run again comes last. SEIZE needs no undo but the
+ * watchdog's end, and stands last for the files that older versions wrote.
  */
-#define LEDGER_KINDS(X)                                                                     \
-	X(LEASE, "lease")   /* file: a raised limit */                                      \
-	X(BRAKE, "brake")   /* file: memory.high */                                         \
-	X(SHIELD, "shield") /* file: v1 memory.oom_control */                               \
-	X(SHIELD_GROUP,                                                                     \
-		"shield-group") /* v2: processes that were born shielded, below a cgroup */ \
-	X(SHIELD_PROCESS, "shield-process") /* v2: oom_score_adj of a process */            \
-	X(FREEZE, "freeze")		    /* file: cgroup.freeze */                       \
-	X(STOP, "stop")			    /* SIGSTOP to a process, undone by SIGCONT */   \
-	X(TRIPWIRE, "tripwire")		    /* processes below a cgroup may stop at any page */
+#define LEDGER_KINDS(X)                                                                         \
+	X(LEASE, "lease")   /* file: a raised limit */                                          \
+	X(BRAKE, "brake")   /* file: memory.high */                                             \
+	X(SHIELD, "shield") /* file: v1 memory.oom_control */                                   \
+	X(SHIELD_GROUP,                                                                         \
+		"shield-group") /* v2: processes that were born shielded, below a cgroup */     \
+	X(SHIELD_PROCESS, "shield-process") /* v2: oom_score_adj of a process */                \
+	X(FREEZE, "freeze")		    /* file: cgroup.freeze */                           \
+	X(STOP, "stop")			    /* SIGSTOP to a process, undone by SIGCONT */       \
+	X(TRIPWIRE, "tripwire")		    /* processes below a cgroup may stop at any page */ \
+	X(SEIZE, "seize") /* the watchdog holds processes below a cgroup by ptrace */
 #define X(id, name) LEDGER_##id,
 enum ledger_kind { LEDGER_KINDS(X) LEDGER_KIND_COUNT };
 #undef X

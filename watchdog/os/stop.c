@@ -128,8 +128,7 @@ static void shield_one(const struct sweep *sweep, pid_t pid, const struct procst
 		fail(result, r);
 }
 
-/* Puts those of pids that are in first[] in front, in the order of first[]. */
-static void bring_forward(pid_t *pids, uint32_t count, const pid_t *first, uint32_t first_count)
+void stop_bring_forward(pid_t *pids, uint32_t count, const pid_t *first, uint32_t first_count)
 {
 	uint32_t done = 0;
 
@@ -162,7 +161,7 @@ static int each_process(const struct sweep *sweep, struct stop_result *ret)
 			r = cgroup_pids(sweep->cg, pids, STOP_PIDS_MAX, &count);
 		if (r != 0 && r != -E2BIG)
 			return r;
-		bring_forward(pids, count, sweep->first, sweep->first_count);
+		stop_bring_forward(pids, count, sweep->first, sweep->first_count);
 		for (uint32_t i = 0; i < count; i++) {
 			struct procstat stat;
 			uint32_t before = ret->done;

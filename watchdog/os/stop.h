@@ -34,6 +34,9 @@ struct stop_result {
 int stop_processes(const struct cgroup *cg, pid_t only, const pid_t *first, uint32_t first_count,
 	struct ledger *ledger, uint32_t target, struct stop_result *ret);
 
+/* Puts those of pids that are in first[] in front, in the order of first[]. */
+void stop_bring_forward(pid_t *pids, uint32_t count, const pid_t *first, uint32_t first_count);
+
 /* oom_score_adj = -1000 for every process of the cgroup. Returns as above. */
 int shield_processes(
 	const struct cgroup *cg, struct ledger *ledger, uint32_t target, struct stop_result *ret);
