@@ -62,9 +62,10 @@ static int on_rest(sd_event_source *source, uint64_t usec, void *user);
 
 int hold_open(struct watch *w)
 {
-	/* Shared, so that locking it does not copy it into each of our processes. */
-	struct hold *h =
-		mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	/* Shared, so that locking it does not copy it into each of our processes; touched now, as
+	 * a plain sidecar may not lock anything. */
+	struct hold *h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	int r;
 
 	if (h == MAP_FAILED)
