@@ -24,6 +24,11 @@
  * memory that the target may not have. A compressed core is written in order and knows one round
  * only; there they lie behind everything else (order.h).
  *
+ * Pieces and batches are not rounded to places in the file. Where they are, each write is one large
+ * folio of the page cache, a tenth less work on paper; but in a virtual machine that tells its host
+ * which memory is free the largest blocks are those that the host has taken back, and a 2 GiB core
+ * took four times as long (1.7 s and 0.4).
+ *
  * For a compressed core the bytes are gathered in an image of the piece of the core that the caller
  * will pack, holes as the zeros that it came with.
  *
@@ -219,13 +224,11 @@ static bool one_page(struct copier *c, const struct segment *s, struct page_run 
 	return true;
 }
 
-/* Fills batch[] from the front of runs[0..count) up to the size of the buffer, or a multiple of it
-   in the file. */
-static size_t fill_batch(const struct copier *c, const struct segment *s,
-	const struct page_run *runs, size_t count, struct page_run *batch)
+/* Fills batch[] from the front of runs[0..count) up to the size of the buffer. */
+static size_t fill_batch(
+	const struct copier *c, const struct page_run *runs, size_t count, struct page_run *batch)
 {
-	/* A write that ends where a large folio of the page cache does costs a tenth less. */
-	size_t room = c->buffer_bytes - (s->offset + (runs->start - s->start)) % c->buffer_bytes;
+	size_t room = c->buffer_bytes;
 	size_t n = 0;
 
 	for (; n < count && n < READ_BATCH_MAX && room; n++) {
@@ -246,7 +249,7 @@ static bool copy_runs(
 	struct page_run batch[READ_BATCH_MAX];
 
 	while (count) {
-		size_t n = fill_batch(c, s, runs, count, batch);
+		size_t n = fill_batch(c, runs, count, batch);
 		const unsigned char *at = next_buffer(c);
 		ssize_t got = c->protected ? pages_read_protected(pages, batch, n, c->buffer)
 					   : pages_read(pages, batch, n, c->buffer);

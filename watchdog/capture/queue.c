@@ -21,9 +21,7 @@
 #include "base/checked.h"
 #include "capture/frame.h"
 
-/* Up to a multiple of it in the file. 1 ms of copying: small against a core, large against a lock.
- */
-#define PIECE_BYTES (4ULL << 20)
+#define PIECE_BYTES (4ULL << 20)  /* 1 ms of copying: small against a core, large against a lock */
 #define GATHER_BYTES (1ULL << 20) /* of small segments in one piece */
 
 void queue_begin(struct queue *q, const struct capture_plan *plan, bool tight, bool swapped)
@@ -92,7 +90,7 @@ static enum queue_next next_of_rank(struct queue *q, uint32_t rank, struct queue
 		*ret = (struct queue_piece){.position = q->position[rank],
 			.rank = rank,
 			.from = max_u64(s->offset, q->given[rank])};
-		ret->to = min_u64(end_of(s), (ret->from / PIECE_BYTES + 1) * PIECE_BYTES);
+		ret->to = min_u64(end_of(s), ret->from + PIECE_BYTES);
 		if (ret->to == end_of(s))
 			gather(q, ret);
 		q->given[rank] = ret->to;
