@@ -195,12 +195,19 @@ pods_containers_gone() {
 	[ -z "$(pods_containers)" ]
 }
 
+# A pod whose container starts again just then is refused, or is left without it.
+pod_gone() {
+	podman pod rm -f -t 0 "$POD" > /dev/null 2>&1 || true
+	podman pod exists "$POD" || return 0
+	pods_containers_gone || true
+	return 1
+}
+
 pods_teardown() {
 	if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -f "$EVENTS" ]; then
 		grep -o '"MESSAGE":"[^"]*"' "$EVENTS" | tail -n 20 >&2 || true
 	fi
-	if ! podman pod rm -f -t 0 "$POD" > /dev/null 2>&1 || [ "$OOMSNAP_LANE" = host ]; then
-		wait_until 15 pods_containers_gone || true
-	fi
+	wait_until 15 pod_gone || true
+	[ "$OOMSNAP_LANE" != host ] || wait_until 15 pods_containers_gone || true
 	podman volume rm -f "$POD-dumps" "$POD-config" > /dev/null 2>&1 || true
 }
