@@ -29,6 +29,7 @@
 #define ANSWERS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 5) /* before looks, after the tripwire */
 #define CREW_END_MS 200	  /* one that waits for a disk takes longer: the guardian sees to it */
 #define CREW_LET_GO_MS 20 /* takes 1 ms where there is a processor for it */
+#define CREW_HUNG_NS LEDGER_HUNG_NS	/* told to let go, and has not */
 #define CREW_REFORK_NS (20 * NS_PER_MS) /* between looks whether a new member may be forked */
 
 static int fork_member(struct crew_member *m);
@@ -253,6 +254,7 @@ int crew_capture(struct target *t, uint64_t until_ns)
 	m->state = CREW_COPYING;
 	m->holds = w->message.is_hold;
 	m->asks = false;
+	m->told_ns = 0;
 	m->target = t;
 	m->incident = t->record.incident;
 	m->durable = false;
@@ -315,6 +317,7 @@ void crew_let_go(struct target *t, bool kill)
 		if (m->state != CREW_FINISHING || m->target != t || !m->holds)
 			continue;
 		m->holds = false;
+		m->told_ns = t->watch->now_ns;
 		memset(msg, 0, sizeof(*msg));
 		msg->kind = CAPTURER_RELEASE;
 		msg->incident = (uint32_t)m->incident;
@@ -322,6 +325,18 @@ void crew_let_go(struct target *t, bool kill)
 		/* One that is dead holds nobody; another error is that it hangs. */
 		if (send(m->socket, msg, sizeof(*msg), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*msg))
 			wait_let_go(m);
+	}
+}
+
+void crew_end_hung(struct watch *w)
+{
+	for (uint32_t i = 0; i < w->crew_size; i++) {
+		struct crew_member *m = &w->crew[i];
+
+		if (m->state == CREW_FINISHING && m->told_ns &&
+			ledger_tracing(&w->ledger, m->place) &&
+			w->now_ns - m->told_ns >= CREW_HUNG_NS)
+			(void)process_signal(m->pidfd, SIGKILL); /* on_death() tells */
 	}
 }
 

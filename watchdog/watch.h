@@ -166,6 +166,7 @@ struct crew_member {
 	uint64_t incident;
 	bool asks;		       /* for a process that is not handed over yet (hold.c) */
 	bool holds;		       /* what it copied, by ptrace, until crew_let_go() */
+	uint64_t told_ns;	       /* when crew_let_go() told it; 0: not, or it never held */
 	bool durable;		       /* the core is; result holds what the capturer said */
 	bool released;		       /* the target is; record may be sent */
 	struct incident_record record; /* as it was at the release */
@@ -370,6 +371,9 @@ bool crew_busy_with(const struct target *t);
  * that hold, or let go. Waits until that is done, at most CREW_LET_GO_MS.
  */
 void crew_let_go(struct target *t, bool kill);
+
+/* At each beat: a capturer that still holds long after crew_let_go() hangs, and its end lets go. */
+void crew_end_hung(struct watch *w);
 
 /* The target is released: its captures may be finished. */
 void crew_released(struct target *t);

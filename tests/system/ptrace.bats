@@ -186,6 +186,13 @@ normal_after_kill() {
 	watch_stop
 }
 
+@test "a capturer that hangs with all copied, and does not hear the verdict, is ended: everybody runs" {
+	held verdict-wait stop
+	within 20 all_run
+	wait_event capture-failed
+	watch_stop
+}
+
 @test "who was stopped before us stays stopped" {
 	cg_new app 64M
 	cg_spawn app sleep 1000

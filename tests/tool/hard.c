@@ -11,7 +11,7 @@
  *
  *   uffd      the other pages would wait for a userfaultfd that nobody serves
  *   guard     the other pages are guard pages (MADV_GUARD_INSTALL, Linux 6.13)
- *   hugetlb   two huge pages, of which the first one is filled
+ *   hugetlb   two huge pages, of which the first one is filled, and a child's as well
  *   device    the ring of a packet socket: memory of the kernel that is mapped into the process
  *   deleted   of FILE, mapped private and shared and removed; the private pages are changed; and
  *             as code and its constants would be, unchanged
@@ -113,6 +113,21 @@ static void guard(void)
 	tell_holes(area);
 }
 
+/* All private memory so far becomes a child's as well, for as long as the caller lives. */
+static void share_with_child(void)
+{
+	switch (fork()) {
+	case -1:
+		exit(3);
+	case 0:
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	default:
+		break;
+	}
+}
+
 static void hugetlb(void)
 {
 	unsigned char *area = map(2 * HUGE_BYTES, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
@@ -121,6 +136,8 @@ static void hugetlb(void)
 	for (size_t at = 0; at < HUGE_BYTES; at += PAGE)
 		tell_page(area + at, 0x33);
 	printf("hole %" PRIxPTR "\n", (uintptr_t)(area + HUGE_BYTES));
+	(void)fflush(stdout);
+	share_with_child();
 }
 
 static void device(void)
@@ -293,16 +310,7 @@ static void sparse(void)
 	area = map(SPARSE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	printf("hole %" PRIxPTR "\n", (uintptr_t)area);
 	(void)fflush(stdout);
-	switch (fork()) {
-	case -1:
-		exit(3);
-	case 0:
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			(void)pause();
-	default:
-		break;
-	}
+	share_with_child();
 }
 
 int main(int argc, char **argv)

@@ -38,7 +38,7 @@
  */
 #define ANNOUNCE_BYTES (1ULL << 20)
 #define ANNOUNCE_MAPPINGS 256
-#define SHARED_LINES 2 /* of a mapping that tell what other processes have mapped, too */
+#define SHARED_LINES 3 /* of a mapping that tell what other processes have mapped, too */
 
 struct reader {
 	struct capture_plan *plan;
@@ -53,7 +53,7 @@ struct reader {
 	uint64_t unknown_bytes;
 	uint64_t here_bytes;   /* Rss and Swap of the mapping that is being read */
 	uint64_t own_bytes;    /* Anonymous and Swap: not the file's */
-	uint64_t shared_bytes; /* Shared_Clean and Shared_Dirty */
+	uint64_t shared_bytes; /* Shared_Clean, Shared_Dirty and Shared_Hugetlb */
 	uint32_t shared_lines; /* of these, seen */
 };
 
@@ -194,7 +194,8 @@ static void on_line(struct reader *r, const char *line, size_t len, struct maps_
 		if (swap || maps_size(line, len, "Anonymous", &bytes))
 			r->own_bytes += bytes;
 		if (maps_size(line, len, "Shared_Clean", &bytes) ||
-			maps_size(line, len, "Shared_Dirty", &bytes)) {
+			maps_size(line, len, "Shared_Dirty", &bytes) ||
+			maps_size(line, len, "Shared_Hugetlb", &bytes)) {
 			r->shared_bytes += bytes;
 			r->shared_lines++;
 		}
