@@ -13,6 +13,9 @@
  * A cgroup that is no target is remembered per CPU by its serial number, one 64-bit word written at
  * once, so that it costs one map look-up at most, without a hash.
  *
+ * Where every page passes, most pages are only counted: the charge moves in batches of 64 pages
+ * anyway, so a look for every 128 KiB of a CPU is as good, until one finds the threshold reached.
+ *
  * A process is stopped once, until user space forgets it: its place in the table of stops is taken
  * by compare-and-swap before the signal is sent, and the table lies in memory that the watchdog and
  * its guardian have mapped. What cannot be noted there is not stopped. A process that the
@@ -44,13 +47,18 @@ struct {
 	__type(value, __u32); /* place in trip_state.target */
 } trip_index SEC(".maps");
 
-/* The last cgroup seen on this CPU that no target holds: see outsider(). */
+struct trip_cpu {
+	__u64 outsider; /* the last cgroup seen here that no target holds: outsider_word() */
+	__u32 pages;	/* allocated here since the last look */
+	__u32 reserved;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} trip_outsider SEC(".maps");
+	__type(value, struct trip_cpu);
+} trip_cpus SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -66,6 +74,7 @@ struct {
 #define SERIAL_SHIFT 24	     /* bits of the generation in an outsider's word */
 #define GENERATIONS 4	     /* MAX_NR_GENS */
 #define ZONES_MAX 8	     /* MAX_NR_ZONES is 4 or 5 */
+#define ORDER_MASK 15U	     /* MAX_PAGE_ORDER is 10, 13 with pages of 64 KiB */
 #define CACHE_LOOK_EVERY 16U /* pages between looks at the page cache: a quarter of a batch */
 
 static __always_inline void drop(enum wire_drop why)
@@ -384,8 +393,7 @@ static __always_inline bool reached(struct wire_target *t, __u32 flags,
 	if (!(flags & WIRE_USED))
 		return true;
 	/* Near a threshold that is mostly page cache, a look for each page would cost too much. */
-	if ((hook == WIRE_HOOK_PAGE || hook == WIRE_HOOK_RSS) &&
-		READ_ONCE(t->looks) % CACHE_LOOK_EVERY != 0) {
+	if (hook == WIRE_HOOK_RSS && READ_ONCE(t->looks) % CACHE_LOOK_EVERY != 0) {
 		t->looks++;
 		return false;
 	}
@@ -393,7 +401,8 @@ static __always_inline bool reached(struct wire_target *t, __u32 flags,
 	return usage_pages >= t->threshold_pages + trip_inactive_file(number_of(css));
 }
 
-static __always_inline void consider(
+/* Whether the target was to be stopped. */
+static __always_inline bool consider(
 	struct cgroup_subsys_state *css, __u32 place, enum wire_hook hook)
 {
 	struct wire_target *t;
@@ -403,16 +412,17 @@ static __always_inline void consider(
 	t = &trip_state.target[place & (WIRE_TARGETS_MAX - 1)];
 	flags = READ_ONCE(t->flags);
 	if (!(flags & WIRE_ARMED))
-		return;
+		return false;
 	usage_pages = usage_of(css);
 	if (!reached(t, flags, css, hook, usage_pages))
-		return;
+		return false;
 	if (READ_ONCE(trip_state.closed))
 		drop(WIRE_DROP_CLOSED);
 	else if (flags & WIRE_STOP)
 		trip_stop(place, hook, usage_pages);
 	else
 		trip_tell(place, hook, usage_pages);
+	return true;
 }
 
 /* --- which target ----------------------------------------------------------------------------- */
@@ -424,28 +434,42 @@ static __always_inline __u64 outsider_word(struct cgroup_subsys_state *css)
 		(READ_ONCE(trip_state.generation) & ((1U << SERIAL_SHIFT) - 1));
 }
 
-static __always_inline int look(enum wire_hook hook)
+static __always_inline struct trip_cpu *this_cpu(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&trip_cpus, &zero);
+}
+
+/* Whether a target was found that is to be stopped. */
+static __always_inline bool look(struct trip_cpu *cpu, enum wire_hook hook)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct cgroup_subsys_state *css = memory_css(task);
 	__u64 word = outsider_word(css);
-	__u32 zero = 0, found = 0;
-	__u64 *outsider = bpf_map_lookup_elem(&trip_outsider, &zero);
+	__u32 found = 0;
+	bool any = false;
 
-	if (outsider && READ_ONCE(*outsider) == word)
-		return 0;
+	if (cpu && READ_ONCE(cpu->outsider) == word)
+		return false;
 	for (int level = 0; level < WIRE_LEVELS_MAX && css; level++, css = css->parent) {
 		__u64 id = css->cgroup->kn->id;
 		__u32 *place = bpf_map_lookup_elem(&trip_index, &id);
 
 		if (!place)
 			continue;
-		consider(css, *place, hook);
+		any |= consider(css, *place, hook);
 		if (++found == trip_state.targets)
 			break;
 	}
-	if (!found && outsider)
-		WRITE_ONCE(*outsider, word);
+	if (!found && cpu)
+		WRITE_ONCE(cpu->outsider, word);
+	return any;
+}
+
+static __always_inline int look_now(enum wire_hook hook)
+{
+	(void)look(this_cpu(), hook);
 	return 0;
 }
 
@@ -478,37 +502,46 @@ static __noinline int tell_process(
 SEC("fexit/page_counter_try_charge")
 int trip_charge(void *ctx)
 {
-	return look(WIRE_HOOK_CHARGE);
+	return look_now(WIRE_HOOK_CHARGE);
 }
 
 SEC("fexit/try_charge_memcg")
 int trip_memcg(void *ctx)
 {
-	return look(WIRE_HOOK_MEMCG);
+	return look_now(WIRE_HOOK_MEMCG);
 }
 
 SEC("tp_btf/mm_page_alloc")
-int trip_page(void *ctx)
+int trip_page(__u64 *ctx)
 {
-	return look(WIRE_HOOK_PAGE);
+	struct trip_cpu *cpu = this_cpu();
+	__u32 pages;
+
+	if (!cpu)
+		return 0;
+	pages = cpu->pages + (1U << ((__u32)ctx[1] & ORDER_MASK)); /* (page, order, flags, type) */
+	if (pages >= trip_state.look_pages && !look(cpu, WIRE_HOOK_PAGE))
+		pages = 0;
+	cpu->pages = pages; /* where one was found, the next page looks again */
+	return 0;
 }
 
 SEC("tp_btf/rss_stat")
 int trip_rss(void *ctx)
 {
-	return look(WIRE_HOOK_RSS);
+	return look_now(WIRE_HOOK_RSS);
 }
 
 SEC("tp_btf/mm_vmscan_memcg_reclaim_begin")
 int trip_reclaim(void *ctx)
 {
-	return look(WIRE_HOOK_RECLAIM);
+	return look_now(WIRE_HOOK_RECLAIM);
 }
 
 SEC("fentry/mem_cgroup_out_of_memory")
 int trip_oom(void *ctx)
 {
-	return look(WIRE_HOOK_OOM);
+	return look_now(WIRE_HOOK_OOM);
 }
 
 SEC("tp_btf/mark_victim")

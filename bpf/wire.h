@@ -10,12 +10,13 @@
 #ifndef OOMSNAP_BPF_WIRE_H
 #define OOMSNAP_BPF_WIRE_H
 
-#define WIRE_TARGETS_MAX 64   /* a power of two; as many as a configuration may name */
-#define WIRE_STOPS_MAX 1024   /* a power of two; processes stopped and not yet forgotten */
-#define WIRE_PROBES_MAX 16    /* places in which a process may be noted */
-#define WIRE_LEVELS_MAX 8     /* a target is looked for in the task's cgroup and 7 above it */
-#define WIRE_RING_BYTES 65536 /* some 600 records; a multiple of every page size in use */
-#define WIRE_NODES_MAX 8      /* NUMA nodes whose page cache is looked at */
+#define WIRE_TARGETS_MAX 64    /* a power of two; as many as a configuration may name */
+#define WIRE_STOPS_MAX 1024    /* a power of two; processes stopped and not yet forgotten */
+#define WIRE_PROBES_MAX 16     /* places in which a process may be noted */
+#define WIRE_LEVELS_MAX 8      /* a target is looked for in the task's cgroup and 7 above it */
+#define WIRE_RING_BYTES 65536  /* some 600 records; a multiple of every page size in use */
+#define WIRE_NODES_MAX 8       /* NUMA nodes whose page cache is looked at */
+#define WIRE_LOOK_BYTES 131072 /* at WIRE_HOOK_PAGE: between looks at the charge, on each CPU */
 
 /* Flags of a target. */
 #define WIRE_ARMED (1U << 0)
@@ -109,12 +110,14 @@ struct wire_state {
 	__u32 nodes;	  /* NUMA nodes of this machine, at most WIRE_NODES_MAX */
 	__u32 pid_ns;	  /* inode of the watchdog's pid namespace */
 	__u32 owner;	  /* the watchdog, in that namespace */
+	__u32 look_pages; /* WIRE_LOOK_BYTES in pages, at least 1 */
+	__u32 reserved;
 	__u64 drops[WIRE_DROP_COUNT];
 	struct wire_target target[WIRE_TARGETS_MAX];
 	struct wire_stop stop[WIRE_STOPS_MAX];
 };
 _Static_assert(sizeof(struct wire_state) ==
-		24 + 8 * WIRE_DROP_COUNT + 56 * WIRE_TARGETS_MAX + 64 * WIRE_STOPS_MAX,
+		32 + 8 * WIRE_DROP_COUNT + 56 * WIRE_TARGETS_MAX + 64 * WIRE_STOPS_MAX,
 	"wire layout");
 
 struct wire_record {

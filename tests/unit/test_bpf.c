@@ -75,6 +75,8 @@ static const struct field state_fields[] = {
 	FIELD(wire_state, nodes),
 	FIELD(wire_state, pid_ns),
 	FIELD(wire_state, owner),
+	FIELD(wire_state, look_pages),
+	FIELD(wire_state, reserved),
 	FIELD(wire_state, drops),
 	FIELD(wire_state, target),
 	FIELD(wire_state, stop),

@@ -155,6 +155,8 @@ static void introduce(struct tripwire *t)
 	t->tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
 	t->boottime_offset_ns = boottime_offset();
 	t->shared->nodes = count_nodes();
+	t->shared->look_pages =
+		(uint32_t)max_u64(1, WIRE_LOOK_BYTES / (uint64_t)sysconf(_SC_PAGESIZE));
 	t->shared->owner = (uint32_t)getpid();
 	if (stat("/proc/self/ns/pid", &st) == 0)
 		t->shared->pid_ns = (uint32_t)st.st_ino;
