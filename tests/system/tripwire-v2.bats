@@ -14,6 +14,25 @@ load tripwire
 	[[ $output == *" oom=1 reclaim=1 processes=1 victims=1 "* ]]
 }
 
+# links: the loader's attached programs, by the kernel's numbers.
+links() {
+	sed -n 's/^link_id:[[:space:]]*//p' "/proc/$TRIP_PID/fdinfo/"* | sort
+}
+
+@test "what the kernel patches its functions for stays, so that arming waits for nothing" {
+	local before
+	need_lane vm
+	cg_new app "$LIMIT"
+	trip_start app --oom --unarmed
+	before=$(links)
+	equal 2 "$(wc -w <<< "$before")"
+	trip arm
+	[ "$(wc -w <<< "$(links)")" -gt 2 ]
+	trip disarm
+	trip rest
+	[ "$(links)" = "$before" ]
+}
+
 @test "with a v2 group, a leaker at full speed is stopped at the threshold" {
 	need_lane vm
 	cg_new app "$LIMIT"

@@ -3,14 +3,16 @@
  * The tripwire's user side. See bpf.h for the contract, bpf/tripwire.bpf.c for the programs,
  * bpf_load.c for how they are loaded.
  *
- * Each program that this kernel took is attached and detached once at the start, as some kernels
- * refuse only that; of the four that can watch charges the first that was attached is used. Order:
- * the charge of a batch (once in 64 pages), the charge of a page, the allocation of a page, the
- * change of an RSS counter. After that they are attached with bpf_raw_tracepoint_open(), which
- * allocates nothing on our side, when the first target is armed, and their descriptors are closed
- * when the caller has time for it: where the kernel patches its functions for a program, both wait
- * until each task of the machine has been seen to switch (synchronize_rcu_tasks() in
+ * Each program that this kernel took is attached once at the start, as some kernels refuse only
+ * that; of the four that can watch charges the first that can be attached is used. Order: the
+ * charge of a batch (once in 64 pages), the charge of a page, the allocation of a page, the change
+ * of an RSS counter. Those at functions stay attached until the end, and do nothing while no target
+ * is armed: where the kernel patches its functions for a program, coming and going both wait until
+ * each task of the machine has been seen to switch (synchronize_rcu_tasks() in
  * kernel/trace/ftrace.c), which takes a tenth of a second, and seconds where processors are scarce.
+ * Those at tracepoints wait for nothing, and some of them run for each page of the machine: they
+ * are attached with bpf_raw_tracepoint_open(), which allocates nothing on our side, when the first
+ * target is armed, and detached when none needs them.
  *
  * Thresholds, flags and the table of stops are the programs' .bss, mapped shared: arming is a
  * store. The hash from cgroup ids to places is written before the count of generations moves on, so
@@ -64,6 +66,9 @@ struct tripwire {
 	int told; /* events of it */
 };
 
+/* At functions, not at tracepoints. */
+#define STAYING_HOOKS \
+	(HOOK_BIT(WIRE_HOOK_CHARGE) | HOOK_BIT(WIRE_HOOK_MEMCG) | HOOK_BIT(WIRE_HOOK_OOM))
 #define PROCESS_HOOKS \
 	(HOOK_BIT(WIRE_HOOK_FORK) | HOOK_BIT(WIRE_HOOK_EXEC) | HOOK_BIT(WIRE_HOOK_MOVE))
 
@@ -88,24 +93,30 @@ static void detach(struct tripwire *t, uint32_t hook)
 	t->link[hook] = -1;
 }
 
-/* Attaches each loaded program once. *ret_error: of the last that could not be. */
-static void try_attaching(struct tripwire *t, int *ret_error)
+/* Attaches a loaded program for the first time. *ret_error: why it could not be. */
+static void try_attaching(struct tripwire *t, uint32_t hook, int *ret_error)
+{
+	int r = t->load.program_fd[hook] < 0 ? -ENOENT : attach(t, hook);
+
+	if (r == 0)
+		t->usable |= HOOK_BIT(hook);
+	else if (r != -ENOENT)
+		*ret_error = r;
+	if (!(STAYING_HOOKS & HOOK_BIT(hook)))
+		detach(t, hook);
+}
+
+/* Chooses where charges are watched, and finds out what else can be had. */
+static void choose_hooks(struct tripwire *t, int *ret_error)
 {
 	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++) {
-		int r;
-
-		if (t->load.program_fd[hook] < 0)
-			continue;
-		r = attach(t, hook);
-		if (r == 0)
-			t->usable |= HOOK_BIT(hook);
-		else
-			*ret_error = r;
-		detach(t, hook);
-	}
-	for (uint32_t hook = WIRE_HOOK_RSS; hook >= WIRE_HOOK_CHARGE; hook--)
-		if (t->usable & HOOK_BIT(hook))
+		if (hook == WIRE_HOOK_MEMCG && t->charge_hook != WIRE_HOOK_NONE)
+			continue; /* tripwire_use_hook() may want it */
+		try_attaching(t, hook, ret_error);
+		if (hook <= WIRE_HOOK_RSS && t->charge_hook == WIRE_HOOK_NONE &&
+			(t->usable & HOOK_BIT(hook)))
 			t->charge_hook = (enum wire_hook)hook;
+	}
 }
 
 /* --- what is known of the host ---------------------------------------------------------------- */
@@ -264,7 +275,7 @@ static int build(struct tripwire *t)
 		return r;
 	t->shared = t->load.shared;
 	introduce(t);
-	try_attaching(t, &error);
+	choose_hooks(t, &error);
 	if (t->charge_hook == WIRE_HOOK_NONE || t->shared->pid_ns == 0)
 		return error ? error : -ENOENT;
 	t->ring = ring_buffer__new(t->load.ring_fd, on_record, t, NULL);
@@ -316,8 +327,13 @@ const char *tripwire_hook_name(const struct tripwire *t)
 int tripwire_use_hook(struct tripwire *t, const char *name)
 {
 	for (uint32_t hook = WIRE_HOOK_CHARGE; hook <= WIRE_HOOK_RSS; hook++) {
-		if (!(t->usable & HOOK_BIT(hook)) || strcmp(name, bpf_load_hook_name(hook)) != 0)
+		int error = 0;
+
+		if (strcmp(name, bpf_load_hook_name(hook)) != 0)
 			continue;
+		try_attaching(t, hook, &error);
+		if (!(t->usable & HOOK_BIT(hook)))
+			break;
 		t->charge_hook = (enum wire_hook)hook;
 		return 0;
 	}
@@ -394,7 +410,7 @@ void tripwire_rest(struct tripwire *t)
 		if (t->shared->target[i].cgroup_id)
 			hooks |= hooks_of(t, t->shared->target[i].flags);
 	for (uint32_t hook = WIRE_HOOK_CHARGE; hook < WIRE_HOOK_COUNT; hook++)
-		if (!(hooks & HOOK_BIT(hook)))
+		if (!((hooks | STAYING_HOOKS) & HOOK_BIT(hook)))
 			detach(t, hook);
 }
 

@@ -131,8 +131,8 @@ int tripwire_arm(struct tripwire *t, uint64_t cgroup_id);
 int tripwire_disarm(struct tripwire *t, uint64_t cgroup_id);
 /*
  * prepare: attaches what arming that target will need; nobody is stopped yet. 0, TRIPWIRE_UNKNOWN,
- * -errno. rest: detaches what no target needs as they are now, so that the kernel runs as if we
- * were not there. Either may take seconds, unless there is nothing to do (bpf.c says why).
+ * -errno. rest: detaches what no target needs as they are now, but for programs at functions, which
+ * the kernel waits for (bpf.c says why): those come with tripwire_open(), and do nothing meanwhile.
  */
 int tripwire_prepare(struct tripwire *t, uint64_t cgroup_id);
 void tripwire_rest(struct tripwire *t);
