@@ -18,6 +18,9 @@
  * store. The hash from cgroup ids to places is written before the count of generations moves on, so
  * that a program that remembers "no target" under the new count has seen the new hash.
  *
+ * The kernel takes 38 programs at one function (BPF_MAX_TRAMP_LINKS): where more of us run on one
+ * machine, a next one finds the first function refused at its start and stands at the next.
+ *
  * Limits: 64 targets, 1,024 processes stopped at a time. Where the loader sits in a time namespace
  * with an offset of its own, start times are moved by it, as /proc/PID/stat moves them.
  */
