@@ -18,6 +18,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/fault.h"
+#include "base/str.h"
 #include "command.h"
 #include "core/rank.h"
 #include "os/process.h"
@@ -230,6 +231,7 @@ static void choose_processes(struct target *t)
 	count = t->candidate_count;
 	t->pid_next = 0;
 	t->pid_count = 0;
+	t->pid_over = 0;
 	while (count) {
 		int leaker = rank_leaker(t->candidates, count, &reason);
 
@@ -237,6 +239,10 @@ static void choose_processes(struct target *t)
 		if (t->config->policy.processes != PROCESSES_ALL)
 			break;
 		t->candidates[leaker] = t->candidates[--count];
+		if (t->pid_count == CAPTURE_ASIDE_MAX) {
+			t->pid_over = count;
+			break;
+		}
 	}
 }
 
@@ -246,6 +252,63 @@ static pid_t leaker_pid(const struct target *t)
 	enum rank_reason reason;
 
 	return t->candidates[rank_leaker(t->candidates, t->candidate_count, &reason)].pid;
+}
+
+/* Why the target's next process was not given to a capturer. */
+static const char *capture_error(const struct target *t, int error)
+{
+	if (error == -ESRCH)
+		return "the target has no process any more";
+	if (error != -EBUSY)
+		return "the capturer cannot be reached";
+	if (t->pid_next && t->record.hold == HOLD_PTRACE)
+		return "ptrace holds the target, and a capturer that holds one process cannot take "
+		       "another; CAP_KILL, or its user and group, lets it be held otherwise";
+	return "every capturer is busy with an earlier capture";
+}
+
+/* Of the processes that were to be captured, those whose turn has not come. */
+static uint32_t rest(const struct target *t)
+{
+	return t->pid_count - t->pid_next + t->pid_over;
+}
+
+static void forget_rest(struct target *t)
+{
+	t->pid_next = t->pid_count;
+	t->pid_over = 0;
+}
+
+static void tell_not_captured(struct target *t, int error)
+{
+	pid_t pid = t->pid_next < t->pid_count ? t->pids[t->pid_next] : 0;
+	char why[CAPTURER_WHY_MAX];
+	struct str s;
+
+	str_init(&s, why, sizeof(why));
+	(void)str_add(&s, capture_error(t, error)); /* fits, with what follows */
+	if (rest(t) > 1)
+		(void)str_addf(&s, "; nor were %u more processes captured", rest(t) - 1);
+	tell_capture_failed(t, pid, why);
+	forget_rest(t);
+}
+
+/* At the end of an incident: nobody is left out silently. */
+static void tell_rest(struct target *t)
+{
+	char why[CAPTURER_WHY_MAX];
+	struct str s;
+
+	if (!t->pid_next || !rest(t))
+		return;
+	str_init(&s, why, sizeof(why));
+	(void)str_addf(&s, "%u more processes: ", rest(t)); /* fits, with what follows */
+	if (t->pid_over)
+		(void)str_addf(&s, "an incident captures at most %u", CAPTURE_ASIDE_MAX);
+	else
+		(void)str_add(&s, "the incident ended before their turn came; see deadline");
+	tell_capture_failed(t, 0, why);
+	forget_rest(t);
 }
 
 static bool do_capture(struct target *t, uint64_t until_ns, struct engine_event *ret_outcome)
@@ -258,10 +321,7 @@ static bool do_capture(struct target *t, uint64_t until_ns, struct engine_event 
 	FAULT_POINT(CAPTURE_SENT);
 	if (r == 0)
 		return false;
-	tell_capture_failed(t, 0,
-		r == -EBUSY	      ? "every capturer is busy with another target"
-			: r == -ESRCH ? "the target has no process any more"
-				      : "the capturer cannot be reached");
+	tell_not_captured(t, r);
 	ret_outcome->kind = ENGINE_EVENT_FAILED;
 	ret_outcome->more = false;
 	return true;
@@ -328,6 +388,7 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 		t->record.released_ns = t->watch->now_ns;
 		act_note(t, INTERVENTION_RELEASE);
 		crew_released(t);
+		tell_rest(t);
 	}
 	ret_outcome->kind = ENGINE_EVENT_RELEASED;
 	ret_outcome->ok = left == 0;

@@ -180,7 +180,8 @@ static bool open_place(void)
 	return me.place == 0;
 }
 
-static bool wait_message(enum capturer_message_kind kind, int timeout_ms);
+#define MESSAGE_BIT(kind) (1U << (unsigned int)(kind))
+static bool wait_message(uint32_t kinds, int timeout_ms);
 
 /*
  * ptrace is the hold: what is to become of the process is carried out in it. Between a detach and a
@@ -192,7 +193,7 @@ static void wait_for_verdict(void)
 	uint64_t ms = sub_floor(until_ns, clock_now_ns()) / NS_PER_MS;
 
 	FAULT_POINT(VERDICT_WAIT);
-	if (wait_message(CAPTURER_RELEASE, (int)min_u64(ms, RECORD_WAIT_MS)) &&
+	if (wait_message(MESSAGE_BIT(CAPTURER_RELEASE), (int)min_u64(ms, RECORD_WAIT_MS)) &&
 		me.in.incident == me.incident && me.in.kill)
 		capture_end_process(me.capture);
 }
@@ -282,8 +283,8 @@ static void orphan_record(void)
 	record->released_ns = me.result.detached_ns;
 }
 
-/* Waits for a message of this kind. False when the watchdog is gone or the time is up. */
-static bool wait_message(enum capturer_message_kind kind, int timeout_ms)
+/* Waits for a message of these kinds. False when the watchdog is gone or the time is up. */
+static bool wait_message(uint32_t kinds, int timeout_ms)
 {
 	struct pollfd p[2] = {
 		{.fd = me.setup->socket, .events = POLLIN},
@@ -300,7 +301,8 @@ static bool wait_message(enum capturer_message_kind kind, int timeout_ms)
 			return false;
 		/* A message that was sent before the death is still good. */
 		n = recv(me.setup->socket, &me.in, sizeof(me.in), MSG_DONTWAIT);
-		if (n == (ssize_t)sizeof(me.in) && me.in.kind == (uint32_t)kind)
+		if (n == (ssize_t)sizeof(me.in) && me.in.kind < 32 &&
+			kinds & MESSAGE_BIT(me.in.kind))
 			return true;
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || p[1].revents) {
 			me.orphaned = true;
@@ -309,8 +311,8 @@ static bool wait_message(enum capturer_message_kind kind, int timeout_ms)
 	}
 }
 
-/* Reports, final name, clearing up. Says DONE, or FAILED with the bundle left as .partial. */
-static void finish(void)
+/* Reports and final name. Says DONE, or FAILED with the bundle left as .partial. */
+static bool finish_bundle(void)
 {
 	const struct history *history =
 		me.setup->histories ? &me.setup->histories[me.target_index] : NULL;
@@ -330,11 +332,30 @@ static void finish(void)
 			strerrordesc_np(-r));
 	}
 	tell(r ? CAPTURER_FAILED : CAPTURER_DONE, &me.result);
-	if (r)
-		return;
-	(void)capture_clear_up(me.capture, me.request.target, me.request.keep,
+	return r == 0;
+}
+
+/* Of older captures, but never of the count that belong to this incident. */
+static void clear_up(uint32_t count)
+{
+	uint32_t keep = me.request.keep && me.request.keep < count ? count : me.request.keep;
+
+	(void)capture_clear_up(me.capture, me.request.target, keep,
 		me.request.max_bytes); /* what stays is tried again next time */
 	tell(CAPTURER_READY, &me.result);
+}
+
+/* The captures of the incident that were set aside. */
+static void finish_those_aside(bool has_record)
+{
+	uint32_t count = capture_aside(me.capture);
+
+	while (capture_take_up(me.capture, &me.request, &me.result, me.why, sizeof(me.why)) == 0) {
+		if (!has_record)
+			orphan_record();
+		(void)finish_bundle(); /* told; the others are no worse for it */
+	}
+	clear_up(count);
 }
 
 static void on_request(void)
@@ -347,12 +368,18 @@ static void on_request(void)
 		tell(CAPTURER_FAILED, &me.result);
 		return;
 	}
+	if (me.request.set_aside) {
+		(void)capture_set_aside(me.capture); /* crew.c keeps to CAPTURE_ASIDE_MAX */
+		return;
+	}
 	tell(CAPTURER_DURABLE, &me.result);
-	if (wait_message(CAPTURER_RECORD, RECORD_WAIT_MS) && me.in.incident == me.incident)
+	if (wait_message(MESSAGE_BIT(CAPTURER_RECORD), RECORD_WAIT_MS) &&
+		me.in.incident == me.incident)
 		me.record = me.in.record;
 	else
 		orphan_record();
-	finish();
+	if (finish_bundle())
+		clear_up(1);
 }
 
 /* --- birth --------------------------------------------------------------------------------- */
@@ -406,10 +433,19 @@ _Noreturn void capturer_main(const struct capturer_setup *setup)
 	/* Without the right to lock, it works as long as nobody swaps us out. MCL_FUTURE would pull
 	 * whole cores into memory when they are mapped for the reports. */
 	(void)mlockall(MCL_CURRENT);
-	while (wait_message(CAPTURER_REQUEST, -1)) {
-		on_request();
+	while (wait_message(MESSAGE_BIT(CAPTURER_REQUEST) | MESSAGE_BIT(CAPTURER_RECORD), -1)) {
+		if (me.in.kind == CAPTURER_REQUEST) {
+			on_request();
+		} else if (capture_aside(me.capture)) {
+			me.record = me.in.record;
+			finish_those_aside(/* has_record= */ true);
+		}
 		if (orphaned())
 			break;
+	}
+	if (capture_aside(me.capture)) {
+		stand_in_for_guardian(); /* before the disk is waited for */
+		finish_those_aside(/* has_record= */ false);
 	}
 	outlive_the_others();
 	_exit(0);

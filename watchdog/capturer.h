@@ -17,6 +17,12 @@
  *                        <----------   CAPTURER_DONE       reports written (report_json.c,
  * report_html.c), renamed
  *
+ * Where several processes of a target are captured (request.set_aside), what follows COPIED of each
+ * is the next REQUEST; nothing is made durable before the target is released. Then RECORD comes,
+ * once, and DONE for each of them in their order:
+ *
+ *     REQUEST -> SEIZED, COPIED; REQUEST -> SEIZED, COPIED; ...  RECORD -> DONE, DONE, ...  READY
+ *
  * CAPTURER_FAILED ends an exchange: nothing is left on disk. The history ring is shared memory.
  * CAPTURER_RELEASE is waited for until the capture's deadline and RELEASE_WAIT_NS more; a process
  * whose verdict does not come, or whose watchdog dies, is let go.

@@ -4,9 +4,15 @@
  *
  * A capture takes an idle member and sends it one message. COPIED gives the target back to its
  * engine; the member goes on to make the core durable, then waits for the incident's record (which
- * is complete only once the target is released), writes the reports and is idle again. A member
- * that dies or is ended over its deadline fails its own capture only, and a new one is forked once
- * no target is held: between trip and release nothing is forked.
+ * is complete only once the target is released), writes the reports and is idle again.
+ *
+ * Several processes of one incident are all taken by the same member, which sets each aside once it
+ * is copied and sees to all of them after the release: nothing of that is time for which the target
+ * stands still, and no other target lacks a capturer meanwhile. Not where ptrace is the hold, which
+ * keeps a member with the process that it has copied until the verdict: there each takes a member.
+ *
+ * A member that dies or is ended over its deadline fails its own captures only, and a new one is
+ * forked once no target is held: between trip and release nothing is forked.
  */
 #include <errno.h>
 #include <poll.h>
@@ -47,12 +53,12 @@ static void step(struct target *t, enum engine_event_kind kind, bool more_proces
 	watch_step(t, &event);
 }
 
-/* Sends the record once the core is durable and the target released. */
+/* Sends the record once the core is durable, or set aside, and the target released. */
 static void send_record(struct crew_member *m)
 {
 	struct capturer_message *msg = &m->watch->message;
 
-	if (m->state != CREW_FINISHING || !m->durable || !m->released)
+	if (m->state != CREW_FINISHING || !(m->durable || m->aside) || !m->released)
 		return;
 	memset(msg, 0, sizeof(*msg));
 	msg->kind = CAPTURER_RECORD;
@@ -66,6 +72,18 @@ static void take_result(struct crew_member *m, const struct capturer_message *ms
 {
 	m->result = msg->result;
 	(void)str_copy(m->why, sizeof(m->why), msg->why); /* same size */
+}
+
+/* Of the process that is being copied, or of a bundle that could not be finished. */
+static void on_failed(struct crew_member *m)
+{
+	bool copying = m->state == CREW_COPYING;
+
+	if (!copying && m->aside)
+		m->aside--;
+	m->state = m->aside ? CREW_FINISHING : CREW_IDLE;
+	if (copying)
+		step(m->target, ENGINE_EVENT_FAILED, more(m->target));
 }
 
 static void on_message(struct crew_member *m, const struct capturer_message *msg)
@@ -87,6 +105,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 		if (m->state != CREW_COPYING)
 			break;
 		m->state = CREW_FINISHING;
+		m->aside += m->sets_aside;
 		act_note(t, INTERVENTION_COPIED);
 		step(t, ENGINE_EVENT_COPIED, more(t));
 		break;
@@ -100,7 +119,9 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 		show_captured(m);
 		tell_captured(m);
 		command_start(t, COMMAND_ON_CAPTURE, m->result.pid, &m->result);
-		m->state = CREW_CLEARING;
+		m->aside -= m->aside > 0;
+		if (!m->aside)
+			m->state = CREW_CLEARING;
 		break;
 	case CAPTURER_READY:
 		if (m->state == CREW_CLEARING)
@@ -110,11 +131,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 		take_result(m, msg);
 		tell_capture_failed(t, m->result.pid, m->why);
 		m->holds = false;
-		if (m->state == CREW_COPYING) {
-			m->state = CREW_IDLE;
-			step(t, ENGINE_EVENT_FAILED, more(t));
-		}
-		m->state = CREW_IDLE;
+		on_failed(m);
 		break;
 	case CAPTURER_REQUEST: /* our own direction */
 	case CAPTURER_RELEASE:
@@ -181,6 +198,23 @@ static int on_refork(sd_event_source *source, uint64_t usec, void *user)
 	return 0;
 }
 
+/* Cores that are there, under the names of unfinished captures: who was to finish them is gone. */
+static void tell_aside_lost(struct crew_member *m)
+{
+	char why[CAPTURER_WHY_MAX];
+	struct str s;
+
+	if (!m->aside)
+		return;
+	str_init(&s, why, sizeof(why));
+	(void)str_addf(&s,
+		"%u captures of this incident were left unfinished, as .partial in %s: their "
+		"capturer is gone",
+		m->aside, m->target->config->directory); /* a cut sentence is still one */
+	tell_capture_failed(m->target, 0, why);
+	m->aside = 0;
+}
+
 static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
 {
 	struct crew_member *m = user;
@@ -192,8 +226,9 @@ static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
 	(void)info;
 	watch_wake(m->watch);
 	close_member(m); /* whatever it traced, the kernel let go of */
-	if (copying || finishing)
+	if (copying || (finishing && !m->aside))
 		tell_capture_failed(m->target, m->result.pid, "its capturer died");
+	tell_aside_lost(m);
 	if (copying)
 		step(m->target, ENGINE_EVENT_FAILED, false);
 	if (!m->watch->stopping)
@@ -227,6 +262,20 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 	r->kind = p->capture;
 	r->compress = p->compress;
 	r->swap = p->swap;
+	r->set_aside = t->pid_count > 1 && !msg->is_hold;
+}
+
+/* Who has copied the processes before this one and set them aside; NULL: nobody. */
+static struct crew_member *member_for(const struct target *t)
+{
+	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
+		struct crew_member *m = &t->watch->crew[i];
+
+		if (m->state == CREW_FINISHING && m->aside && m->target == t &&
+			m->incident == t->record.incident)
+			return m;
+	}
+	return NULL;
 }
 
 static struct crew_member *member_in(struct watch *w, enum crew_state state)
@@ -240,8 +289,10 @@ static struct crew_member *member_in(struct watch *w, enum crew_state state)
 int crew_capture(struct target *t, uint64_t until_ns)
 {
 	struct watch *w = t->watch;
-	struct crew_member *m = member_in(w, CREW_IDLE);
+	struct crew_member *m = member_for(t);
 
+	if (!m)
+		m = member_in(w, CREW_IDLE);
 	if (!m)
 		m = member_in(w, CREW_CLEARING);
 	if (!m)
@@ -253,6 +304,7 @@ int crew_capture(struct target *t, uint64_t until_ns)
 		return -errno;
 	m->state = CREW_COPYING;
 	m->holds = w->message.is_hold;
+	m->sets_aside = w->message.request.set_aside;
 	m->asks = false;
 	m->told_ns = 0;
 	m->target = t;
@@ -279,6 +331,7 @@ void crew_abort(struct target *t)
 		(void)poll(&p, 1, CREW_END_MS);
 		tell_capture_failed(t, m->result.pid,
 			"the capture was given up (deadline, or the target or we ended)");
+		tell_aside_lost(m);
 		m->state = CREW_ENDING; /* on_death() finds nothing under way, and replaces it */
 	}
 }

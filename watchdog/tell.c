@@ -378,7 +378,7 @@ void tell_capture_failed(const struct target *t, pid_t pid, const char *why)
 	if (pid)
 		event_field_u64(m, EVENT_FIELD_PID, (uint64_t)pid);
 	event_field_str(m, EVENT_FIELD_WHY, why);
-	event_send(m, "nothing was captured: %s", why);
+	event_send(m, "not captured: %s", why);
 }
 
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend)

@@ -129,6 +129,7 @@ struct target {
 
 	uint32_t pid_count; /* to be captured in this incident, in order */
 	uint32_t pid_next;
+	uint32_t pid_over;		   /* further processes, for which there is no place */
 	pid_t *pids;			   /* WATCH_PIDS_MAX */
 	struct rank_candidate *candidates; /* WATCH_PIDS_MAX; who held what at the last look */
 	uint32_t candidate_count;
@@ -164,6 +165,8 @@ struct crew_member {
 	sd_event_source *death;
 	struct target *target; /* of the running capture */
 	uint64_t incident;
+	bool sets_aside;	       /* what it copies waits for others of the incident */
+	uint32_t aside;		       /* captures of this incident that wait for its record */
 	bool asks;		       /* for a process that is not handed over yet (hold.c) */
 	bool holds;		       /* what it copied, by ptrace, until crew_let_go() */
 	uint64_t told_ns;	       /* when crew_let_go() told it; 0: not, or it never held */
@@ -357,7 +360,10 @@ void hold_release(struct target *t);
 int crew_start(struct watch *w);
 void crew_stop(struct watch *w);
 
-/* Hands the target's next process to an idle capturer. 0, -EBUSY where none is idle, -errno. */
+/*
+ * Hands the target's next process to an idle capturer, or to the one that has copied those before
+ * it. 0, -EBUSY where there is none, -errno.
+ */
 int crew_capture(struct target *t, uint64_t until_ns);
 
 /* Ends the capture of a target that is still copying: the capturer dies and lets go. */

@@ -632,6 +632,29 @@ static void test_verdict_after_a_part(void **state)
 	}
 }
 
+/* The target stands still for all of its processes: they share one deadline. */
+static void test_deadline_of_several(void **state)
+{
+	struct engine_event more = {.kind = ENGINE_EVENT_COPIED, .more = true};
+	struct rig r;
+	uint64_t until_ns;
+
+	(void)state;
+	rig_init(&r);
+	reach(&r, ENGINE_HOLDING);
+	send(&r, ENGINE_EVENT_HELD, true);
+	until_ns = find(&r, ENGINE_ACTION_CAPTURE)->until_ns;
+	assert_int_equal(r.now_ns + r.policy.deadline_ns, until_ns);
+	send(&r, ENGINE_EVENT_SEIZED, true);
+	r.now_ns = until_ns - 1;
+	step(&r, &more);
+	assert_int_equal(until_ns, find(&r, ENGINE_ACTION_CAPTURE)->until_ns);
+	r.now_ns = until_ns;
+	step(&r, &more);
+	assert_null(find(&r, ENGINE_ACTION_CAPTURE));
+	assert_non_null(find(&r, ENGINE_ACTION_RELEASE));
+}
+
 /* What one incident captured says nothing about the next one. */
 static void test_next_incident_is_fresh(void **state)
 {
@@ -852,6 +875,7 @@ int main(void)
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_verdict_after_a_part),
+		cmocka_unit_test(test_deadline_of_several),
 		cmocka_unit_test(test_next_incident_is_fresh),
 		cmocka_unit_test(test_undo_is_repeated),
 		cmocka_unit_test(test_gone_after_release),

@@ -39,8 +39,8 @@
 #include "base/checked.h"
 #include "base/fault.h"
 #include "capture/budget.h"
-#include "capture/head.h"
 #include "capture/run.h"
+#include "capture/settle.h"
 #include "capture/writer.h"
 #include "os/clock.h"
 #include "os/tracer.h"
@@ -101,6 +101,8 @@ int capture_new(const struct capture_limits *limits, struct capture **ret)
 	if (r == 0)
 		r = writer_new(limits, &c->writer);
 	if (r == 0)
+		r = settle_new(&c->settle);
+	if (r == 0)
 		r = tracer_new(&c->tracer);
 	if (r) {
 		capture_free(c);
@@ -117,6 +119,7 @@ void capture_free(struct capture *c)
 	capture_place_close(c);
 	tracer_free(c->tracer);
 	writer_free(c->writer);
+	settle_free(c->settle);
 	plan_free(c->plan);
 	free(c->scratch);
 	free(c);
@@ -132,7 +135,7 @@ static uint64_t realtime_ns(void)
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* --- release and settle -------------------------------------------------------------------- */
+/* --- release ------------------------------------------------------------------------------- */
 
 static int call_release(void *arg)
 {
@@ -181,34 +184,6 @@ static void release(struct run *run)
 		(void)tracer_renew(
 			tracer); /* the thread's end lets go; -EAGAIN fails the next run */
 	run->result->detached_ns = clock_now_ns();
-}
-
-static void settle(struct run *run)
-{
-	struct capture_result *result = run->result;
-	int fd = run->c->place.core_fd;
-	struct core_note note;
-	struct stat st;
-	int error;
-
-	head_note(run->plan, result, run->realtime_ns, &note);
-	error = head_patch_note(run->plan, fd, &note);
-	if (error == 0)
-		error = FAULT_ERRNO(CAPTURE_SYNC);
-	if (error == 0 && fdatasync(fd) < 0)
-		error = -errno;
-	if (error) {
-		result->missing |= CAPTURE_MISSING_IO;
-		result->error = result->error ? result->error : error;
-		head_note(run->plan, result, run->realtime_ns, &note);
-		(void)head_patch_note(run->plan, fd, &note); /* as well as this disk can */
-	}
-	result->durable_ns = clock_now_ns();
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	result->core_bytes = run->plan->layout.file_bytes;
-	if (fstat(fd, &st) == 0)
-		result->file_bytes = (uint64_t)st.st_blocks * 512;
-	result->status = result->missing ? CAPTURE_PARTIAL : CAPTURE_OK;
 }
 
 static int begin(struct run *run)

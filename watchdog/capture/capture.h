@@ -64,6 +64,7 @@ struct capture_request {
 	enum compression compress;
 	enum swap_mode swap;
 	bool all_pages; /* MADV_DONTDUMP regions too */
+	bool set_aside; /* capture_set_aside() follows: its data need not be durable before */
 };
 
 struct capture_result {
@@ -189,6 +190,27 @@ void capture_end_process(struct capture *c);
 int capture_run(struct capture *c, const struct capture_request *request,
 	capture_callback *callback, void *user, struct capture_result *ret, char *why,
 	size_t why_size);
+
+/*
+ * Several processes that stand still at once are captured without a wait for the disk in between:
+ * the capture whose capture_run(), with request.set_aside, has just returned 0 is set aside under
+ * its .partial name, and the next may run. 0; -ENOSPC where CAPTURE_ASIDE_MAX are aside; -ENOENT
+ * where there is none, or it is no bundle.
+ */
+#define CAPTURE_ASIDE_MAX 64U
+int capture_set_aside(struct capture *c);
+
+/*
+ * The first of those that are aside is the one that was run last again: its data is made durable
+ * (fdatasync(2)), and capture_finish() may follow. *ret, *ret_request and why as they would have
+ * been for capture_run(). The directory must not have been set to another one meanwhile. 0, or
+ * -ENOENT: none is aside.
+ */
+int capture_take_up(struct capture *c, struct capture_request *ret_request,
+	struct capture_result *ret, char *why, size_t why_size);
+
+/* How many are aside. */
+uint32_t capture_aside(const struct capture *c);
 
 /*
  * The descriptor of the bundle's directory (still .partial) after capture_run() returned 0, for the

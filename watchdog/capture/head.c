@@ -171,16 +171,29 @@ int head_write(struct capture_plan *plan, const struct core_note *note,
 	return note_flush(&sink);
 }
 
+static int write_at(
+	bool packed, uint64_t head_bytes, int fd, const void *bytes, size_t len, uint64_t offset)
+{
+	return packed ? frame_write_head(fd, head_bytes, offset, bytes, len)
+		      : fd_write_all_at(fd, bytes, len, offset);
+}
+
 int head_write_at(
 	const struct capture_plan *plan, int fd, const void *bytes, size_t len, uint64_t offset)
 {
-	return plan->packed ? frame_write_head(fd, plan->layout.data_offset, offset, bytes, len)
-			    : fd_write_all_at(fd, bytes, len, offset);
+	return write_at(plan->packed, plan->layout.data_offset, fd, bytes, len, offset);
 }
 
-int head_patch_note(const struct capture_plan *plan, int fd, const struct core_note *note)
+void head_note_place(const struct capture_plan *plan, struct head_note_place *ret)
 {
-	return head_write_at(plan, fd, note, sizeof(*note), plan->note_offset);
+	*ret = (struct head_note_place){.head_bytes = plan->layout.data_offset,
+		.offset = plan->note_offset,
+		.packed = plan->packed};
+}
+
+int head_patch_note_at(const struct head_note_place *place, int fd, const struct core_note *note)
+{
+	return write_at(place->packed, place->head_bytes, fd, note, sizeof(*note), place->offset);
 }
 
 int head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes)

@@ -27,8 +27,16 @@ int head_write(struct capture_plan *plan, const struct core_note *note,
 int head_write_at(
 	const struct capture_plan *plan, int fd, const void *bytes, size_t len, uint64_t offset);
 
+/* Where our own note stands in a file, for later than the plan knows it. */
+struct head_note_place {
+	uint64_t head_bytes;
+	uint64_t offset;
+	bool packed;
+};
+void head_note_place(const struct capture_plan *plan, struct head_note_place *ret);
+
 /* Writes our own note again, where head_write() put it. 0 or -errno. */
-int head_patch_note(const struct capture_plan *plan, int fd, const struct core_note *note);
+int head_patch_note_at(const struct head_note_place *place, int fd, const struct core_note *note);
 
 /*
  * Leaves a segment room for bytes (a multiple of the page size, at most what it has); what lies

@@ -5,6 +5,7 @@
  *     capture.c   capture_new/run/free: the order of the steps
  *     prepare.c   seize, plan, create; transfer.c: the memory; why.c: sentences (run.h)
  *     place.c     where it goes: directory or output path, safe creation, removal
+ *     settle.c    our note, durable data, captures that are set aside
  *     bundle.c    the files beside the core, finish, discard
  *     plan.c      what of the target goes into the core: threads, mappings, segments; region.c
  *                 which, reader.c which more for a runtime's reader, order.c and layout.c
@@ -46,6 +47,7 @@ struct capture_place {
 struct capture_plan;   /* plan.h */
 struct capture_writer; /* writer.h */
 struct tracer;	       /* os/ptrace.h */
+struct settle;	       /* settle.c */
 
 struct capture {
 	struct capture_limits limits;
@@ -58,6 +60,7 @@ struct capture {
 	struct capture_plan *plan;
 	struct capture_writer *writer;
 	struct tracer *tracer;
+	struct settle *settle;
 	struct handover *handover; /* os/handover.h; NULL: nobody holds the process */
 	bool ends; /* the process is killed instead of let go (capture_end_process()) */
 };

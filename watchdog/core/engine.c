@@ -179,6 +179,7 @@ static void trip(struct step *s, enum trip_reason reason)
 	s->e->reason = reason;
 	s->e->kicks = 0;
 	s->e->captured = false;
+	s->e->capture_until_ns = 0;
 	s->e->vanished = false;
 	shield(s);
 	set_state(s, ENGINE_HOLDING);
@@ -221,7 +222,9 @@ static void kernel_stop(struct step *s)
 
 static void capture(struct step *s)
 {
-	add(s, ENGINE_ACTION_CAPTURE)->until_ns = add_sat(s->now_ns, s->policy->deadline_ns);
+	if (!s->e->capture_until_ns)
+		s->e->capture_until_ns = add_sat(s->now_ns, s->policy->deadline_ns);
+	add(s, ENGINE_ACTION_CAPTURE)->until_ns = s->e->capture_until_ns;
 }
 
 static void gone(struct step *s)
@@ -363,12 +366,13 @@ static void cut_short(struct step *s)
 	end_incident(s, /* abort= */ true);
 }
 
-/* COPIED or FAILED: on to the next process, or out. */
+/* COPIED or FAILED: on to the next process, or out. The target stands still for all of them, so
+ * that one deadline is theirs together. */
 static void capture_ended(struct step *s)
 {
 	if (s->event->kind == ENGINE_EVENT_COPIED)
 		s->e->captured = true;
-	if (s->event->more)
+	if (s->event->more && (!s->e->capture_until_ns || s->now_ns < s->e->capture_until_ns))
 		capture(s);
 	else
 		end_incident(s, /* abort= */ false);

@@ -122,8 +122,9 @@ struct engine {
 	struct sample last;
 	uint64_t limit_bytes; /* outside of incidents: what we raise ourselves is no change */
 	uint64_t rate_bytes_s;
-	uint64_t look_after_ns; /* how long the shell may wait before the next SAMPLE */
-	uint64_t since_ns;	/* of the state */
+	uint64_t look_after_ns;	   /* how long the shell may wait before the next SAMPLE */
+	uint64_t since_ns;	   /* of the state */
+	uint64_t capture_until_ns; /* of this incident, all processes together; 0: none yet */
 	enum hold_method method;
 	enum trip_reason reason;
 	uint32_t kicks; /* leases of this hold */
