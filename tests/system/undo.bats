@@ -134,10 +134,9 @@ normal_after_kill() {
 	# shellcheck disable=SC2086
 	kill -KILL "$WATCH_PID" $all
 	wait "$WATCH_PID" || true
-	# While one of them still ends, its ledger counts as held by a living one.
-	wait_until 10 none_of_ours
-	wait_until 5 is_stopped "$CG_PID"
+	is_stopped "$CG_PID"
 	is_shielded app "$CG_PID"
+	# While one of them still ends, the ledger is held: the next start, at once, has to wait for that.
 	watch_start app --dry-run
 	wait_event recovered
 	is_normal app "$CG_PID" $LIMIT

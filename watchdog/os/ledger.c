@@ -37,7 +37,12 @@
 #define GROUP_PIDS_MAX \
 	8192 /* processes of one cgroup that are looked through for inherited shields */
 #define SHIELDED_ADJ (-1000)
-#define DYING_MS 500 /* for a guardian to undo what it can, or for all of them to die */
+/*
+ * For a guardian to undo what it can, or for all of them to die. Dying takes processor time, of
+ * which a throttled container may have a hundredth, and waits for a write that is under way:
+ * seconds.
+ */
+#define DYING_MS 10000
 #define DYING_STEP_MS 5
 /* A kind beside LEDGER_KINDS: a process that others had stopped before us. */
 #define NOT_OURS 255U
@@ -567,16 +572,45 @@ static bool owner_is_dead(int fd)
 		(process_look(owner, &stat) != 0 || stat.state == 'Z' || stat.state == 'X');
 }
 
+static bool is_ours(const struct ledger *l)
+{
+	return l->map->magic == LEDGER_MAGIC && l->map->size == sizeof(struct ledger_map) &&
+		atomic_load(&l->map->files_used) <= LEDGER_FILES_MAX &&
+		atomic_load(&l->map->processes_used) <= LEDGER_PROCESSES_MAX;
+}
+
+/* How much of a ledger that others hold is in force. */
+static uint32_t count_of_others(int fd)
+{
+	struct ledger l = {.fd = -1};
+	struct stat st;
+	uint32_t count = 0;
+
+	if (fstat(fd, &st) != 0 || st.st_size != (off_t)sizeof(struct ledger_map) ||
+		map_fd(fd, &l.map) != 0 || !l.map)
+		return 0;
+	if (is_ours(&l))
+		count = ledger_count(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING);
+	(void)munmap(l.map, sizeof(struct ledger_map));
+	return count;
+}
+
 /*
  * Whether nobody of those whose ledger it is lives any more. They may be dying: the kernel closes
- * the files of a process only after it has freed its memory.
+ * the files of a process only after it has freed its memory. Or one of them is undoing it just now:
+ * then there is soon nothing in force, and nothing to wait for. *ret_in_force: what is in force
+ * where the watchdog is dead, and others hold it all the same.
  */
-static bool lock(int fd)
+static bool lock(int fd, uint32_t *ret_in_force)
 {
+	*ret_in_force = 0;
 	for (int waited_ms = 0;; waited_ms += DYING_STEP_MS) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return true;
-		if (errno != EWOULDBLOCK || waited_ms >= DYING_MS || !owner_is_dead(fd))
+		if (errno != EWOULDBLOCK || !owner_is_dead(fd))
+			return false;
+		*ret_in_force = count_of_others(fd);
+		if (!*ret_in_force || waited_ms >= DYING_MS)
 			return false;
 		(void)poll(NULL, 0, DYING_STEP_MS); /* an early return only means one more look */
 	}
@@ -591,9 +625,12 @@ static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t
 	uint32_t before;
 	uint32_t after;
 
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-		!lock(fd))
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
 		return;
+	if (!lock(fd, &after)) {
+		*left += after;
+		return;
+	}
 	if (st.st_size != (off_t)sizeof(struct ledger_map)) {
 		/* Another version wrote it; what it says is not ours to guess. Empty: torn at
 		 * birth. */
@@ -608,9 +645,7 @@ static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t
 	if (l.map->magic == 0) {
 		/* Torn while it was created (the magic comes last): it announces nothing. */
 		(void)unlinkat(dir_fd, name, 0);
-	} else if (l.map->magic != LEDGER_MAGIC || l.map->size != sizeof(struct ledger_map) ||
-		atomic_load(&l.map->files_used) > LEDGER_FILES_MAX ||
-		atomic_load(&l.map->processes_used) > LEDGER_PROCESSES_MAX) {
+	} else if (!is_ours(&l)) {
 		(*left)++; /* another version again */
 	} else {
 		before = ledger_count(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING);

@@ -69,9 +69,10 @@ void ledger_close(struct ledger *l);
 
 /*
  * Undoes every ledger in DIR that no living process holds and removes what became empty. One whose
- * watchdog is dead and that is held all the same is waited for, half a second: its other processes
- * may be dying too. Counts the
- * entries that were undone and those still in force. 0 or -errno of the directory (none: 0).
+ * watchdog is dead and that is held all the same is waited for as long as something of it is in
+ * force, at most ten seconds: its other processes are undoing it, or are dying too. Counts the
+ * entries that were undone and those still in force, held ones included. 0 or -errno of the
+ * directory (none: 0).
  */
 int ledger_recover(const char *dir, uint32_t *ret_undone, uint32_t *ret_left);
 
