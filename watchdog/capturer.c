@@ -42,7 +42,9 @@
 #include "guardian.h"
 #include "os/cgroup.h"
 #include "os/clock.h"
+#include "os/handover.h"
 #include "os/ledger.h"
+#include "os/registers.h"
 #include "os/termination.h"
 #include "report.h"
 
@@ -145,6 +147,12 @@ static void let_go(void)
 		stand_in_for_guardian();
 }
 
+/* Whether the watchdog holds the process for us, instead of having handed it over. */
+static bool is_kept(void)
+{
+	return me.is_hold && atomic_load(&me.setup->handover->stage) == HANDOVER_READ;
+}
+
 /*
  * The reason, for whoever looks at the container after its end. Written while the process is held:
  * with verdict oom it may be gone a moment later. A note that cannot be left costs nothing else.
@@ -207,6 +215,8 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 		tell(CAPTURER_SEIZING, result);
 		break;
 	case CAPTURE_SEIZED:
+		if (is_kept()) /* by ptrace as well, and with it the watchdog ends the hold */
+			ledger_set_tracing(me.setup->ledger, me.setup->place, false);
 		tell(CAPTURER_SEIZED, result);
 		if (!open_place())
 			return false;
@@ -217,7 +227,8 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 		leave_reason(result);
 		if (me.is_hold) {
 			tell(CAPTURER_COPIED, result);
-			wait_for_verdict();
+			if (!is_kept())
+				wait_for_verdict();
 		}
 		break;
 	case CAPTURE_DETACHED:
@@ -252,7 +263,8 @@ static int run_request(void)
 	memset(&me.record, 0, sizeof(me.record));
 	me.result.pid = in->request.pid;
 	FAULT_POINT(CAPTURE_START);
-	capture_set_handover(me.capture, me.is_hold ? me.setup->handover : NULL);
+	capture_set_handover(
+		me.capture, me.is_hold ? me.setup->handover : NULL, me.setup->registers);
 	ledger_set_tracing(me.setup->ledger, me.setup->place, true);
 	r = capture_run(me.capture, &me.request, on_moment, NULL, &me.result, why, sizeof(why));
 	let_go();
@@ -424,6 +436,9 @@ _Noreturn void capturer_main(const struct capturer_setup *setup)
 	int r;
 
 	me.setup = setup;
+	if (setup->registers)
+		(void)registers_protect(
+			setup->registers); /* our own mistakes are not the watchdog's */
 	(void)prctl(PR_SET_NAME, PROCESS_NAME, 0, 0, 0);
 	reset_signals();
 	keep_descriptors(setup);

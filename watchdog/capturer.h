@@ -7,10 +7,12 @@
  *     watchdog                         capturer
  *     CAPTURER_REQUEST   ---------->
  *                        <----------   CAPTURER_SEIZING    where ptrace is the hold: the watchdog
- *                                                          hands the process over (hold.c)
+ *                                                          reads the registers, or hands the
+ *                                                          process over (hold.c)
  *                        <----------   CAPTURER_SEIZED     every thread in a ptrace stop
  *                        <----------   CAPTURER_COPIED     memory read: release now. ptrace has let
- *                                                          go, or, where it is the hold, waits
+ *                                                          go, or never held; where the process
+ *                                                          was handed over it waits
  *     CAPTURER_RELEASE   ---------->                       for this: it lets go, or kills
  *                        <----------   CAPTURER_DURABLE    or CAPTURER_FAILED, then idle again
  *     CAPTURER_RECORD    ---------->                       the incident as the watchdog saw it
@@ -79,6 +81,7 @@ struct capturer_message {
 struct history;
 struct handover;
 struct ledger;
+struct registers;
 struct tripwire;
 struct capturer_setup {
 	int socket;	    /* its end of the pair */
@@ -90,6 +93,7 @@ struct capturer_setup {
 				  both are dead (guardian.h) */
 	uint32_t place;	       /* its place in the ledger */
 	struct handover *handover;	 /* shared memory, with the watchdog alone */
+	struct registers *registers;	 /* likewise; NULL: it hands every process over */
 	const struct history *histories; /* shared memory, by capturer_message.target_index */
 };
 

@@ -95,7 +95,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 	switch ((enum capturer_message_kind)msg->kind) {
 	case CAPTURER_SEIZING:
 		if (m->state == CREW_COPYING)
-			hold_hand_over(m);
+			hold_answer(m);
 		break;
 	case CAPTURER_SEIZED:
 		if (m->state == CREW_COPYING)
@@ -418,6 +418,7 @@ _Noreturn static void become_capturer(struct crew_member *m, int socket)
 		.tripwire = w->tripwire,
 		.place = m->place,
 		.handover = hold_handover(w, m->place),
+		.registers = hold_registers(w, m->place),
 		.histories = w->histories};
 
 	capturer_main(&setup);
@@ -466,12 +467,15 @@ static int fork_member(struct crew_member *m)
 	return r < 0 ? r : 0;
 }
 
-int crew_start(struct watch *w)
+uint32_t crew_wanted(const struct config *config)
 {
 	/* Two: a second target may trip while the first one's core is being written. */
-	w->crew_size = w->config->target_count > 1 || containers_places(&w->config->targets[0]) > 1
-		? 2
-		: 1;
+	return config->target_count > 1 || containers_places(&config->targets[0]) > 1 ? 2 : 1;
+}
+
+int crew_start(struct watch *w)
+{
+	w->crew_size = crew_wanted(w->config);
 	for (uint32_t i = 0; i < w->crew_size; i++) {
 		struct crew_member *m = &w->crew[i];
 		int r;

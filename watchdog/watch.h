@@ -167,7 +167,7 @@ struct crew_member {
 	uint64_t incident;
 	bool sets_aside;	       /* what it copies waits for others of the incident */
 	uint32_t aside;		       /* captures of this incident that wait for its record */
-	bool asks;		       /* for a process that is not handed over yet (hold.c) */
+	bool asks;		       /* for a process, and has no answer yet (hold.c) */
 	bool holds;		       /* what it copied, by ptrace, until crew_let_go() */
 	uint64_t told_ns;	       /* when crew_let_go() told it; 0: not, or it never held */
 	bool durable;		       /* the core is; result holds what the capturer said */
@@ -328,8 +328,13 @@ void act_note_at(struct target *t, enum intervention what, uint64_t at_ns, uint6
 /* Allocates what the hold by ptrace needs; after w->event. 0 or -errno. */
 int hold_open(struct watch *w);
 
-/* What a capturer of that place takes a process over through. Valid as long as w. */
+/*
+ * What a capturer of that place takes a process over through, and where it finds the registers of
+ * one that stays with the watchdog: NULL where no hold by ptrace is to be expected. Valid as long
+ * as w.
+ */
 struct handover *hold_handover(struct watch *w, uint32_t place);
+struct registers *hold_registers(struct watch *w, uint32_t place);
 
 /*
  * Holds every process of the target by ptrace until hold_release(), the largest before all others;
@@ -342,8 +347,11 @@ int hold_seize(struct target *t, const struct rank_top *first);
  * has moved in. */
 void hold_settle(struct target *t);
 
-/* That capturer is asking for the process that it is to capture (CAPTURER_SEIZING). */
-void hold_hand_over(struct crew_member *m);
+/*
+ * That capturer is asking for the process that it is to capture (CAPTURER_SEIZING): its registers
+ * are read and it stays held here, or it is handed over.
+ */
+void hold_answer(struct crew_member *m);
 
 /* Kills whom the hold has; they are let go by hold_release(). Nothing before Linux 5.18. */
 void hold_kill(struct target *t);
@@ -355,6 +363,9 @@ void hold_kill(struct target *t);
 void hold_release(struct target *t);
 
 /* --- crew.c -------------------------------------------------------------------------------- */
+
+/* How many capturers a configuration takes. */
+uint32_t crew_wanted(const struct config *config);
 
 /* Forks the crew (and later replaces members). 0 or -errno. */
 int crew_start(struct watch *w);

@@ -170,8 +170,11 @@ class Watchdog:
         for key, value in {"directory": self.dumps, **settings}.items():
             command += ["--set", f"{key}={value}"]
         self.events, self._rest, self._alive = [], b"", True
+        # As in a container, which is a session of its own: the scheduler shares the processors out
+        # between sessions first (sched(7), autogroup), as it does between containers.
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        start_new_session=bool(prefix))
         os.set_blocking(self.process.stderr.fileno(), False)
         try:
             since = 0

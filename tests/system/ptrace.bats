@@ -16,6 +16,10 @@ teardown() {
 	sidecar_teardown
 }
 
+# More threads than the watchdog reads the registers of (REGISTERS_THREADS_MAX in
+# watchdog/os/registers.h): their process is handed over to the capturer.
+MANY=1100
+
 # held POINT ACTION [BUSY]: a target of several processes that all stand still, as ours did ACTION at
 # POINT. BUSY: with two that compute and one that forks, both as fast as they can.
 held() {
@@ -26,6 +30,15 @@ held() {
 	cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 200 --total 58M --hold yes
 	wait_event armed
 	wait_until 10 all_stopped
+}
+
+# many_new [OPTION...]: a target whose process has MANY threads, which leaks past its trip and stops
+# short of its limit; OOMSNAP_FAULT is the watchdog's.
+many_new() {
+	cg_new app 256M
+	watch_start app "$@"
+	others_new
+	cg_spawn app "$LEAKER" --pattern threads --threads "$MANY" --rate 300 --total 205M --hold yes
 }
 
 # others_new [PROGRAM...]: others in the target; one that forks now and then, and one that waits.
@@ -55,6 +68,10 @@ all_run() {
 	done
 }
 
+tracer() {
+	awk '$1 == "TracerPid:" {print $2}' "/proc/$1/status"
+}
+
 # What each process of the target has computed so far, and who they are.
 progress() {
 	local pid
@@ -74,6 +91,7 @@ normal_after_kill() {
 @test "every process of the target stands still for the capture: none computes, none is born; all run on" {
 	local before
 	held capture-seized stop busy
+	[ "$(tracer "$CG_PID")" = "$WATCH_PID" ] # and not the capturer, which copies it
 	before=$(progress)
 	sleep 0.5 # what they would compute and fork in it is what is tested
 	[ "$(progress)" = "$before" ]
@@ -83,6 +101,52 @@ normal_after_kill() {
 	went_on() { [ "$(progress)" != "$before" ]; }
 	wait_until 5 went_on
 	[ "$(cg_oom_kill app)" -eq 0 ]
+}
+
+@test "64 threads that never wait: none runs from the hold to the end of the capture" {
+	cg_new app 128M
+	# Whoever were let go for a moment would fill the rest of the limit in one of these.
+	OOMSNAP_FAULT=take-over=wait,capture-seized=wait,capture-copied=wait \
+		watch_start app --set verdict=kill
+	cg_spawn app "$LEAKER" --pattern threads --threads 64 --rate max --hold yes
+	wait_event captured
+	[ "$(event_field held HOLD)" = ptrace ]
+	core_is_whole "$(event_field captured CORE)" $((64 << 20))
+	[ "$(event_field released HEADROOM_END_BYTES)" = "$(event_field held HEADROOM_HOLD_BYTES)" ]
+	[ "$(cg_oom_kill app)" -eq 0 ]
+	watch_stop
+}
+
+@test "a process of more threads than we read the registers of is handed over, and captured whole" {
+	OOMSNAP_FAULT=capture-seized=stop many_new
+	local capturer
+	capturer=$(children_named "$WATCH_PID" oomsnap-capture)
+	handed_over() { [ -e "/proc/$capturer/task/$(tracer "$CG_PID")" ] && is_stopped "$capturer"; }
+	wait_until 10 handed_over
+	kill -CONT "$capturer"
+	wait_event captured 1 60
+	core_is_whole "$(event_field captured CORE)" $((150 << 20))
+	wait_until 2 all_run
+	[ "$(cg_oom_kill app)" -eq 0 ]
+	watch_stop
+}
+
+@test "the watchdog is killed while the capturer copies: the target runs, and its core is not called whole" {
+	local core status
+	held capture-pages stop
+	normal_after_kill "$WATCH_PID"
+	wait "$WATCH_PID" || true
+	WATCH_PID=
+	gone_or_woken() {
+		pkill -CONT -f -- "--runtime-dir $RUNTIME"
+		none_of_ours
+	}
+	wait_until 20 gone_or_woken
+	for core in "$DUMPS"/*/core; do
+		status=0
+		"$OOMSNAP" inspect "$core" > /dev/null || status=$?
+		[ "$status" -eq 6 ]
+	done
 }
 
 @test "five processes leak at once: all are held, and all are killed before one runs again" {
@@ -134,11 +198,15 @@ normal_after_kill() {
 
 @test "the watchdog is killed at every point of a hold by ptrace" {
 	local point
-	for point in seize-noted hold-on hand-over release-before release-mid released; do
-		cg_new app 64M
-		OOMSNAP_FAULT="$point=kill" watch_start app
-		others_new
-		cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
+	for point in seize-noted hold-on registers-read hand-over release-before release-mid released; do
+		if [ $point = hand-over ]; then
+			OOMSNAP_FAULT="$point=kill" many_new
+		else
+			cg_new app 64M
+			OOMSNAP_FAULT="$point=kill" watch_start app
+			others_new
+			cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
+		fi
 		wait_until 30 is_gone "$WATCH_PID"
 		wait_until 2 all_run || {
 			echo "not all run after a death at $point" >&2
@@ -153,12 +221,16 @@ normal_after_kill() {
 
 @test "the capturer is killed at every point of a hold by ptrace" {
 	local point
-	for point in take-over capture-seized verdict-wait; do
-		cg_new app 64M
-		OOMSNAP_FAULT="$point=kill" watch_start app
-		others_new
-		cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
-		wait_event released
+	for point in take-over capture-seized capture-copied verdict-wait; do
+		if [ $point = verdict-wait ]; then
+			OOMSNAP_FAULT="$point=kill" many_new
+		else
+			cg_new app 64M
+			OOMSNAP_FAULT="$point=kill" watch_start app
+			others_new
+			cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
+		fi
+		wait_event released 1 60
 		wait_until 2 all_run || {
 			echo "not all run after a death at $point" >&2
 			return 1
@@ -169,8 +241,8 @@ normal_after_kill() {
 }
 
 @test "a watchdog that hangs while it holds by ptrace is ended by the guardian" {
-	held hand-over stop
-	[ "$(state "$WATCH_PID")" = T ]
+	held registers-read stop
+	wait_until 5 is_stopped "$WATCH_PID"
 	wait_until 15 is_gone "$WATCH_PID"
 	wait_until 1 all_run
 }
@@ -187,7 +259,8 @@ normal_after_kill() {
 }
 
 @test "a capturer that hangs with all copied, and does not hear the verdict, is ended: everybody runs" {
-	held verdict-wait stop
+	OOMSNAP_FAULT=verdict-wait=stop many_new
+	wait_event released 1 60
 	within 20 all_run
 	wait_event capture-failed
 	watch_stop
@@ -235,9 +308,18 @@ normal_after_kill() {
 	watch_stop
 }
 
+@test "verdict kill of a process that was handed over: killed in the capturer's hold" {
+	OOMSNAP_FAULT=release-before=wait,verdict-kill=wait many_new --set verdict=kill
+	wait_event captured 1 60
+	wait_until 5 is_gone "$CG_PID"
+	[ "$(cg_oom_kill app)" -eq 0 ]
+	core_is_whole "$(event_field captured CORE)" $((150 << 20))
+	watch_stop
+}
+
 @test "verdict resume: nothing that happens to us kills the process" {
 	local point
-	for point in verdict-wait release-before capture-copied; do
+	for point in capture-seized release-before capture-copied; do
 		cg_new "$point" 64M
 		OOMSNAP_FAULT="$point=kill" watch_start "$point"
 		cg_spawn "$point" "$LEAKER" --pattern touch --rate 100 --total 58M --hold yes

@@ -25,6 +25,7 @@
 	X(HOLD_NOTED, "hold-noted")		/* hold in the ledger, not yet applied */         \
 	X(HOLD_ON, "hold-on")			/* every process asked to stop */                 \
 	X(SEIZE_NOTED, "seize-noted")		/* the same where ptrace is the hold */           \
+	X(REGISTERS_READ, "registers-read")	/* watchdog: of whom the capturer asks for */     \
 	X(HAND_OVER, "hand-over")		/* watchdog: a thread went to the capturer */     \
 	X(TAKE_OVER, "take-over")		/* capturer: about to ask for the first */        \
 	X(LEASE_NOTED, "lease-noted")		/* raised limit in the ledger, not yet written */ \

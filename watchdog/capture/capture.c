@@ -161,9 +161,11 @@ static bool end_process(struct run *run)
 		count && tracer_renew(tracer) == 0;
 }
 
-void capture_set_handover(struct capture *c, struct handover *handover)
+void capture_set_handover(
+	struct capture *c, struct handover *handover, const struct registers *registers)
 {
 	c->handover = handover;
+	c->registers = registers;
 }
 
 void capture_end_process(struct capture *c)
@@ -230,6 +232,9 @@ static int held(struct run *run)
 		capture_place_abandon(c);
 		return why_process(run, CAPTURE_GONE, "read its memory");
 	}
+	/* Not we hold it: if who does is gone, some of this was copied from a process that ran. */
+	if (run->plan->set.registers && !run_tell(run, CAPTURE_PROGRESS))
+		run->result->missing |= CAPTURE_MISSING_DEADLINE;
 	FAULT_POINT(CAPTURE_COPIED);
 	(void)run_tell(run, CAPTURE_COPIED);
 	return 0;

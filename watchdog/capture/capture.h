@@ -115,8 +115,8 @@ extern const struct capture_limits capture_limits_default;
 
 /*
  * Called from capture_run() at the points where the caller may act. SEIZING: who holds the process
- * is to hand it over now (with capture_set_handover() only). SEIZED: every thread stands in
- * a ptrace stop. COPIED: nothing more will be read, ptrace still holds. DETACHED: ptrace let go (a
+ * is to answer now (with capture_set_handover() only). SEIZED: every thread stands in a ptrace
+ * stop. COPIED: nothing more will be read, ptrace still holds. DETACHED: ptrace let go (a
  * SIGSTOP or freeze of the caller's is still in force). PROGRESS: now and then, with result's byte
  * counts up to date. The callback must not block, but for that of COPIED, which may wait for what
  * is to become of the process; returning false ends the copy (as a deadline does).
@@ -167,12 +167,17 @@ int capture_try_directory(
 int capture_set_output(struct capture *c, const char *path, char *why, size_t why_size);
 
 /*
- * Who is to be captured is held by another of our processes, by ptrace, and is taken over from it
- * through this shared memory (os/handover.h), from the callback of CAPTURE_SEIZING on. NULL, as at
- * the start: nobody holds it. Stays the caller's.
+ * Who is to be captured is held by another of our processes, by ptrace. From the callback of
+ * CAPTURE_SEIZING on that one answers through handover (os/handover.h): it goes on to hold it, and
+ * has put the threads' registers into registers (os/registers.h), or it is taken over thread by
+ * thread. In the first case the caller tells whether the hold has ended meanwhile: by false from
+ * the callback of CAPTURE_PROGRESS, which is asked once more when all is copied. NULL and NULL, as
+ * at the start: nobody holds it. Both stay the caller's.
  */
 struct handover;
-void capture_set_handover(struct capture *c, struct handover *handover);
+struct registers;
+void capture_set_handover(
+	struct capture *c, struct handover *handover, const struct registers *registers);
 
 /*
  * For the callback of CAPTURE_COPIED: the process is killed while it is still held, instead of let

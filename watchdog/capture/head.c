@@ -7,7 +7,7 @@
  * thread's registers, then what belongs to the process, then the rest of the first thread, then
  * the other threads; NT_X86_XSAVE_LAYOUT and our own note stand at the end.
  *
- * Registers go from ptrace to the file through one buffer: those of 32,768 threads are 360 MiB. A
+ * Registers go to the file through one buffer: those of 32,768 threads are 360 MiB. A
  * thread that could not be stopped gets a PRSTATUS with its stack pointer and program counter, as
  * far as the kernel tells them, and zeros elsewhere; a thread that dies meanwhile the same, since
  * its room is laid out already.
@@ -27,6 +27,7 @@
 #include "capture/head.h"
 #include "os/fd.h"
 #include "os/proc.h"
+#include "os/registers.h"
 
 static void put_thread_status(struct capture_plan *plan, struct note_sink *sink, uint32_t i)
 {
@@ -42,13 +43,14 @@ static void put_thread_status(struct capture_plan *plan, struct note_sink *sink,
 	note.has_fp = plan->regset_len[0] != 0;
 	if (sink->buffer &&
 		(t->state != PTRACE_THREAD_STOPPED ||
-			ptrace_registers(t->tid, NT_PRSTATUS, &regs, sizeof(regs), &len))) {
+			registers_get(&plan->set, i, NT_PRSTATUS, &regs, sizeof(regs), &len))) {
 		plan->threads_without_registers++;
 		note.has_fp = false;
 		if (proc_where(plan->proc_fd, t->tid, &sp, &pc) == 0)
 			arch_set_where(&regs, sp, pc);
 	} else if (sink->buffer) {
-		(void)ptrace_blocked(t->tid, &note.blocked); /* none, where it is not known */
+		(void)registers_blocked(
+			&plan->set, i, &note.blocked); /* none, where it is not known */
 	}
 	note_prstatus(sink, &plan->process, &note);
 }
@@ -63,8 +65,8 @@ static void put_thread_regsets(struct capture_plan *plan, struct note_sink *sink
 			continue;
 		if (sink->buffer &&
 			(plan->threads[i].state != PTRACE_THREAD_STOPPED ||
-				ptrace_registers(plan->threads[i].tid, arch_regsets[k].type,
-					plan->regset, ARCH_REGSET_MAX_BYTES, &len)))
+				registers_get(&plan->set, i, arch_regsets[k].type, plan->regset,
+					ARCH_REGSET_MAX_BYTES, &len)))
 			len = 0;
 		if (len < want)
 			memset(plan->regset + len, 0, want - len);

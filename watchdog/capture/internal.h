@@ -61,7 +61,8 @@ struct capture {
 	struct capture_writer *writer;
 	struct tracer *tracer;
 	struct settle *settle;
-	struct handover *handover; /* os/handover.h; NULL: nobody holds the process */
+	struct handover *handover;	   /* os/handover.h; NULL: nobody holds the process */
+	const struct registers *registers; /* os/registers.h, with handover */
 	bool ends; /* the process is killed instead of let go (capture_end_process()) */
 };
 

@@ -33,6 +33,7 @@
 #include "capture/reader.h"
 #include "os/lines.h"
 #include "os/proc.h"
+#include "os/registers.h"
 
 /* --- tables -------------------------------------------------------------------------------- */
 
@@ -190,14 +191,15 @@ static bool is_less(const void *a, const void *b, const void *user)
 	return *(const uint64_t *)a < *(const uint64_t *)b;
 }
 
-static bool stack_pointer(struct capture_plan *plan, const struct ptrace_thread *t, uint64_t *ret)
+static bool stack_pointer(const struct capture_plan *plan, uint32_t i, uint64_t *ret)
 {
+	const struct ptrace_thread *t = &plan->threads[i];
 	elf_gregset_t regs;
 	uint64_t pc;
 	size_t len;
 
 	if (t->state == PTRACE_THREAD_STOPPED &&
-		ptrace_registers(t->tid, NT_PRSTATUS, &regs, sizeof(regs), &len) == 0) {
+		registers_get(&plan->set, i, NT_PRSTATUS, &regs, sizeof(regs), &len) == 0) {
 		*ret = arch_stack_pointer(&regs);
 		return true;
 	}
@@ -205,19 +207,19 @@ static bool stack_pointer(struct capture_plan *plan, const struct ptrace_thread 
 }
 
 /* Sizes of the register sets that are the same for every thread. */
-static int measure_regsets(struct capture_plan *plan, pid_t tid)
+static int measure_regsets(struct capture_plan *plan, uint32_t thread)
 {
 	elf_gregset_t regs;
 	size_t len;
-	int r = ptrace_registers(tid, NT_PRSTATUS, &regs, sizeof(regs), &len);
+	int r = registers_get(&plan->set, thread, NT_PRSTATUS, &regs, sizeof(regs), &len);
 
 	if (r)
 		return r;
 	if (len != sizeof(regs))
 		return -ENOTSUP; /* 68 bytes of a 32-bit program */
 	for (size_t i = 0; i < arch_regset_count; i++)
-		if (ptrace_registers(tid, arch_regsets[i].type, plan->regset, ARCH_REGSET_MAX_BYTES,
-			    &plan->regset_len[i]))
+		if (registers_get(&plan->set, thread, arch_regsets[i].type, plan->regset,
+			    ARCH_REGSET_MAX_BYTES, &plan->regset_len[i]))
 			plan->regset_len[i] = 0;
 	return 0;
 }
@@ -233,7 +235,7 @@ static void measure_varying(struct capture_plan *plan, uint32_t i)
 		if (!arch_regsets[k].varies)
 			continue;
 		if (plan->threads[i].state != PTRACE_THREAD_STOPPED ||
-			ptrace_registers(plan->threads[i].tid, arch_regsets[k].type, plan->regset,
+			registers_get(&plan->set, i, arch_regsets[k].type, plan->regset,
 				ARCH_REGSET_MAX_BYTES, &len))
 			len = 0;
 		*at++ = (uint32_t)arch_regset_bytes(k, plan->regset, len);
@@ -256,10 +258,8 @@ int plan_registers(struct capture_plan *plan)
 	bool measured = false;
 
 	for (uint32_t i = 0; i < plan->set.count; i++) {
-		struct ptrace_thread *t = &plan->threads[i];
-
-		if (t->state == PTRACE_THREAD_STOPPED && !measured) {
-			int r = measure_regsets(plan, t->tid);
+		if (plan->threads[i].state == PTRACE_THREAD_STOPPED && !measured) {
+			int r = measure_regsets(plan, i);
 
 			if (r < 0)
 				return r;
@@ -269,7 +269,7 @@ int plan_registers(struct capture_plan *plan)
 		}
 		measure_varying(plan, i);
 		if (plan_thread_in_core(plan, i) &&
-			stack_pointer(plan, t, &plan->stack_pointers[plan->stack_pointer_count]))
+			stack_pointer(plan, i, &plan->stack_pointers[plan->stack_pointer_count]))
 			plan->stack_pointer_count++;
 	}
 	sort_in_place(plan->stack_pointers, plan->stack_pointer_count,

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -24,11 +25,13 @@
 #include "capture/run.h"
 #include "os/clock.h"
 #include "os/handover.h"
+#include "os/registers.h"
 #include "os/tracer.h"
 
 #define SEIZE_TIMEOUT_NS (2 * NS_PER_S)	     /* where the request names none */
 #define TRACER_GRACE_NS (1 * NS_PER_S)	     /* beyond the deadline of what it was asked to do */
 #define REGISTERS_TIMEOUT_NS (10 * NS_PER_S) /* 32,768 threads take one */
+#define ANSWER_NS (50 * NS_PER_US)	     /* between looks for that of who holds the process */
 
 static int call_stop(void *arg)
 {
@@ -55,6 +58,21 @@ static int give_tracer_up(struct run *run)
 		: 0;
 }
 
+/* Whether who holds the process has read its registers, and keeps it: then nobody is seized. */
+static bool is_read(struct run *run)
+{
+	const struct timespec look = {.tv_nsec = (long)ANSWER_NS};
+	const struct handover *h = run->c->handover;
+
+	/* Called off, or no answer: it is seized by us, as far as that goes. SEIZED will tell. */
+	if (!run_tell(run, CAPTURE_SEIZING))
+		return false;
+	while (atomic_load(&h->stage) == HANDOVER_AHEAD && clock_now_ns() < run->seize_until_ns &&
+		run_tell(run, CAPTURE_PROGRESS))
+		(void)nanosleep(&look, NULL); /* woken early: one look more */
+	return atomic_load(&h->stage) == HANDOVER_READ;
+}
+
 /* Every thread, also of a process that another of ours holds. As tracer_call(). */
 static int stop_all(struct run *run, int *ret)
 {
@@ -62,8 +80,10 @@ static int stop_all(struct run *run, int *ret)
 	int r;
 
 	run->plan->set.handover = handover;
-	if (handover)
-		(void)run_tell(run, CAPTURE_SEIZING); /* called off: SEIZED will tell */
+	if (handover && is_read(run)) {
+		*ret = registers_list(run->c->registers, &run->plan->set);
+		return 0;
+	}
 	r = tracer_call(
 		run->c->tracer, call_stop, run, add_sat(run->seize_until_ns, TRACER_GRACE_NS), ret);
 	if (handover)

@@ -7,6 +7,9 @@
  * it at this very moment, lets go of that thread alone: some microseconds, most of which the thread
  * needs to wake up.
  *
+ * That is for a process of more threads than registers.h has room for. From any other the giver
+ * reads the registers itself, and lets nobody go.
+ *
  * One writer each: want, tries, done are the taker's (os/ptrace.c), the others the giver's
  * (hold.c). All zero before the taker is asked.
  */
@@ -17,9 +20,10 @@
 #include <stdint.h>
 
 enum handover_stage {
-	HANDOVER_AHEAD, /* the giver is not there yet */
-	HANDOVER_OPEN,	/* it answers */
-	HANDOVER_CLOSED /* it answers no more, and holds what could not be let go */
+	HANDOVER_AHEAD,	 /* the giver is not there yet */
+	HANDOVER_OPEN,	 /* it answers */
+	HANDOVER_CLOSED, /* it answers no more, and holds what could not be let go */
+	HANDOVER_READ	 /* it keeps the process, and the registers are there to be read */
 };
 
 struct handover {

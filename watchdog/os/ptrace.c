@@ -255,13 +255,17 @@ static int nobody(const struct ptrace_set *set, int proc_fd)
 	return set->refusal == EPERM || set->refusal == EACCES ? PTRACE_DENIED : -set->refusal;
 }
 
+static bool is_held(const struct ptrace_thread *t)
+{
+	return t->state == PTRACE_THREAD_WAITING || t->state == PTRACE_THREAD_STOPPED;
+}
+
 static uint32_t held(const struct ptrace_set *set)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < set->count; i++)
-		n += set->threads[i].state == PTRACE_THREAD_WAITING ||
-			set->threads[i].state == PTRACE_THREAD_STOPPED;
+		n += is_held(&set->threads[i]);
 	return n;
 }
 
@@ -332,6 +336,15 @@ uint32_t ptrace_look_at(struct ptrace_set *set, uint16_t mark, pid_t pid)
 	return waiting;
 }
 
+uint32_t ptrace_holds(const struct ptrace_set *set, uint16_t mark, pid_t pid)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < set->count; i++)
+		n += is_meant(&set->threads[i], mark, pid) && is_held(&set->threads[i]);
+	return n;
+}
+
 /* The thread of that id. They are mostly asked for in the order in which they were found. */
 static struct ptrace_thread *find(struct ptrace_set *set, pid_t tid)
 {
@@ -379,8 +392,7 @@ void ptrace_kill(struct ptrace_set *set, uint16_t mark)
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct ptrace_thread *t = &set->threads[i];
 
-		if (t->mark != mark || t->pid == done ||
-			(t->state != PTRACE_THREAD_STOPPED && t->state != PTRACE_THREAD_WAITING))
+		if (t->mark != mark || t->pid == done || !is_held(t))
 			continue;
 		if (ptrace(PTRACE_KILL, t->tid, NULL, NULL) == 0)
 			done = t->pid; /* one thread's is all's */
@@ -507,13 +519,14 @@ static uint32_t let_all_go(
 
 uint32_t ptrace_release(struct ptrace_set *set)
 {
-	uint32_t left = let_all_go(set, 0, 0, STOP_WAIT_NS, REAP_WAIT_NS);
+	uint32_t left = set->registers ? 0 : let_all_go(set, 0, 0, STOP_WAIT_NS, REAP_WAIT_NS);
 
 	for (uint32_t i = 0; i < set->count; i++)
 		set->seen[(uint32_t)set->threads[i].tid / 8] = 0;
 	set->count = set->waiting = set->unlisted = 0;
 	set->refusal = 0;
 	set->kept = false;
+	set->registers = NULL;
 	return left;
 }
 
@@ -525,9 +538,8 @@ uint32_t ptrace_let_go(struct ptrace_set *set, uint16_t mark, pid_t pid, uint64_
 	set->waiting = 0;
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct ptrace_thread t = set->threads[i];
-		bool holds = t.state == PTRACE_THREAD_WAITING || t.state == PTRACE_THREAD_STOPPED;
 
-		if (is_meant(&t, mark, pid) && !holds) {
+		if (is_meant(&t, mark, pid) && !is_held(&t)) {
 			set->seen[(uint32_t)t.tid / 8] &= (uint8_t) ~(1U << (t.tid % 8));
 			continue;
 		}

@@ -34,7 +34,8 @@ struct ptrace_thread {
 	uint8_t signal; /* to be delivered when let go; 0 mostly */
 };
 
-struct handover; /* handover.h */
+struct handover;  /* handover.h */
+struct registers; /* registers.h */
 
 struct ptrace_set {
 	struct ptrace_thread *threads; /* max entries */
@@ -46,7 +47,9 @@ struct ptrace_set {
 	int refusal;		   /* errno of the last refused SEIZE */
 	bool kept;		   /* a thread stayed with the giver, as it had not stopped */
 	struct handover *handover; /* whom others of us hold is taken over; NULL: nobody does */
-	uint8_t *seen;		   /* PTRACE_BITMAP_BYTES: which tids are in threads[] */
+	const struct registers *registers; /* others of us hold them and go on to, and have read
+					  their registers: nobody is traced through this set */
+	uint8_t *seen;			   /* PTRACE_BITMAP_BYTES: which tids are in threads[] */
 	atomic_bool *cancel; /* set by another thread, the caller's: return as soon as possible; the
 				set then belongs to that other thread */
 };
@@ -89,6 +92,9 @@ int ptrace_ask(struct ptrace_set *set, int proc_fd, pid_t pid, uint16_t mark, ui
 uint32_t ptrace_look(struct ptrace_set *set);
 /* The same of one process under that mark. */
 uint32_t ptrace_look_at(struct ptrace_set *set, uint16_t mark, pid_t pid);
+
+/* How many threads of one process are held under that mark, standing or asked to. */
+uint32_t ptrace_holds(const struct ptrace_set *set, uint16_t mark, pid_t pid);
 
 /*
  * Lets one thread go, to be seized by somebody else. 0, PTRACE_GONE (it is not held), PTRACE_LATE
@@ -138,8 +144,9 @@ uint32_t ptrace_end_with_us(struct ptrace_set *set);
 /*
  * Lets every thread go: each continues, stays SIGSTOPped or frozen as it was, and gets the one
  * signal that it may have stopped with; ended ones are reaped, so that the process can be reaped by
- * its parent. Empties the set. Returns the number of threads that cannot be let go because they
- * have not stopped yet: the kernel releases those when the tracer thread ends (tracer_renew()).
+ * its parent. Empties the set, which is all where others of us hold them. Returns the number of
+ * threads that cannot be let go because they have not stopped yet: the kernel releases those when
+ * the tracer thread ends (tracer_renew()).
  */
 uint32_t ptrace_release(struct ptrace_set *set);
 
