@@ -282,6 +282,22 @@ code_of() {
 	python3 -B "$TOP/tests/tool/hardcheck.py" "$D/unpacked" "$D/lines"
 }
 
+@test "shared memory that we may not open is read through whoever has mapped it; holes are told" {
+	local pid as status=0
+	as=(setpriv "--bounding-set=-sys_admin,-checkpoint_restore" --inh-caps=-all)
+	leak --pattern fork --threads 4 --total 8M
+	while read -r pid; do # they share a page that the first one alone has touched
+		"${as[@]}" "$OOMSNAP" dump "$pid" -o "$D/core.$pid"
+		"$CORECHECK" "$D/core.$pid"
+		untouched "$pid"
+	done < "$(cg_path app)/cgroup.procs"
+	leak --pattern memfd --total 8M
+	"${as[@]}" "$OOMSNAP" dump "$PID" -o "$D/holes" || status=$?
+	equal 6 "$status"
+	"$CORECHECK" "$D/holes"
+	untouched "$PID"
+}
+
 @test "types: a shared file of a memory file system is in a full core, not in a heap" {
 	SHM=/dev/shm/$CG_PREFIX-file
 	hard shm "$SHM"

@@ -149,6 +149,19 @@ normal_after_kill() {
 	done
 }
 
+@test "shared memory that only others of the target have touched is in the core of who has not" {
+	local child
+	cg_new app 64M
+	watch_start app
+	cg_spawn app "$LEAKER" --pattern fork --threads 4 --rate 200 --total 57M --hold yes
+	wait_event captured
+	child=$(event_field captured PID)
+	[ "$child" != "$CG_PID" ]
+	grep -q "rw-s .*/dev/zero" "/proc/$child/maps"
+	core_is_whole "$(event_field captured CORE)" 0
+	watch_stop
+}
+
 @test "five processes leak at once: all are held, and all are killed before one runs again" {
 	local i
 	cg_new app 128M

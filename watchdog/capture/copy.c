@@ -12,7 +12,8 @@
  *                   the file, where the program has touched nothing; that is what the program would
  *                   have read there
  *   REGION_OBJECT   shared memory, read through a descriptor of the object along its data extents;
- *                   reading it through the mapping would fill its holes, charged to the target
+ *                   reading it through the mapping would fill its holes, charged to the target.
+ *                   Where it may not be opened, the pages that somebody has mapped (peers.c)
  *   REGION_WHOLE    the kernel's own code page
  *
  * A present page of zeros is not written when it has SPARSE_BYTES of company or is all there is of
@@ -98,6 +99,7 @@ void copy_begin(struct copier *c, struct copy_job *job, bool protected)
 void copy_end(struct copier *c)
 {
 	forget_file(c);
+	peers_close(&c->peers);
 	if (c->direct)
 		direct_drain(c->direct);
 	sink_window_close(c->job->sink, &c->window);
@@ -410,23 +412,67 @@ static bool copy_pages(
 	return true;
 }
 
+/* Nobody has mapped so much of an object; without a pagemap nothing is known of it at all. */
+static void unseen(struct copier *c, uint32_t region, uint64_t bytes)
+{
+	if (c->job->plan->pages.method == PAGES_BLIND) {
+		(void)atomic_fetch_or(&c->job->plan->regions[region].flags, REGION_UNSEEN);
+		skip(c, bytes, CAPTURE_MISSING_SHARED);
+	} else {
+		(void)atomic_fetch_or(&c->job->missing, CAPTURE_MISSING_SHARED);
+	}
+}
+
+/*
+ * Pages of shared memory that another process has mapped, through that one, where the object itself
+ * may not be opened. What nobody has mapped cannot be told from what is not there: asking for it
+ * would make it.
+ */
+static bool copy_from_peers(struct copier *c, const struct segment *s, uint64_t from, uint64_t to)
+{
+	size_t page = c->job->plan->pages.page_bytes;
+
+	peers_find(&c->peers, c->job->plan, s->region, next_buffer(c), c->buffer_bytes);
+	while (from < to && !stopping(c)) {
+		uint64_t end = min_u64(to, from + c->buffer_bytes);
+		size_t got;
+
+		switch (peers_read(&c->peers, from, &end, next_buffer(c), &got)) {
+		case PEERS_READ:
+			if (!put(c, c->buffer, got, s->offset + (from - s->start)))
+				return false;
+			from += got;
+			break;
+		case PEERS_OWN: /* copied already */
+			from = end;
+			break;
+		case PEERS_UNSEEN:
+			unseen(c, s->region, end - from);
+			from = end;
+			break;
+		case PEERS_REFUSED:
+			skip(c, page, CAPTURE_MISSING_READ);
+			from += page;
+			break;
+		}
+	}
+	return !stopping(c);
+}
+
 static bool copy_object(struct copier *c, const struct segment *s, uint64_t from, uint64_t to)
 {
 	const struct region *r = &c->job->plan->regions[s->region];
 	uint64_t base = r->start - r->offset_bytes; /* address of the object's first byte */
+	struct page_run run = {.start = from, .end = to, .kind = PAGE_PRESENT};
 
 	if (c->job->swap == COPY_SWAP_ONLY)
 		return true;
 	if (open_file(c, s->region)) {
-		/* Pages that the process has mapped can be read; what else there is cannot. */
-		(void)atomic_fetch_or(&c->job->missing, CAPTURE_MISSING_SHARED);
-		if (c->job->plan->pages.method == PAGES_BLIND) {
-			(void)atomic_fetch_or(
-				&c->job->plan->regions[s->region].flags, REGION_UNSEEN);
-			skip(c, to - from, CAPTURE_MISSING_SHARED);
-			return true;
-		}
-		return copy_pages(c, s, from, to, /* overlay= */ false);
+		if (r->flags & REGION_MAPPED)
+			return copy_runs(c, s, &run, 1);
+		return (c->job->plan->pages.method == PAGES_BLIND ||
+			       copy_pages(c, s, from, to, /* overlay= */ false)) &&
+			copy_from_peers(c, s, from, to);
 	}
 	while (from < to) {
 		off_t data = lseek(c->file_fd, (off_t)(from - base), SEEK_DATA);

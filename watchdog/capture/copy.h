@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/peers.h"
 #include "capture/plan.h"
 #include "capture/sink.h"
 #include "os/direct.h"
@@ -56,6 +57,7 @@ struct copier {
 	uint64_t image_from;  /* of the core: what image[0] stands for */
 	bool image_used;      /* something has been put there */
 	struct page_run runs[COPY_RUNS_MAX];
+	struct peers peers; /* who has mapped shared memory, too, that we may not open */
 };
 
 /* direct, or buffer where that is NULL: the caller's. */

@@ -11,7 +11,8 @@
  * and the room of what must stay out is taken back by patching one program header.
  *
  * What smaps says of pages that others have mapped as well spares the workers a look at every page
- * before they read it (pages_note_forked()).
+ * before they read it (pages_note_forked()), and whether all of a mapping is there is all that is
+ * known of its pages without a pagemap.
  *
  * Device memory shows here, too (io, pf): it is never read, as that can have effects.
  *
@@ -52,6 +53,7 @@ struct reader {
 	uint64_t dontdump_bytes;
 	uint64_t unknown_bytes;
 	uint64_t here_bytes;   /* Rss and Swap of the mapping that is being read */
+	uint64_t mapped_bytes; /* its Rss */
 	uint64_t own_bytes;    /* Anonymous and Swap: not the file's */
 	uint64_t shared_bytes; /* Shared_Clean, Shared_Dirty and Shared_Hugetlb */
 	uint32_t shared_lines; /* of these, seen */
@@ -154,6 +156,8 @@ static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_p
 		return error;
 	if (r->shared_lines == SHARED_LINES && !r->shared_bytes)
 		(void)atomic_fetch_or(&region->flags, REGION_UNSHARED);
+	if (r->mapped_bytes == region->end - region->start)
+		(void)atomic_fetch_or(&region->flags, REGION_MAPPED);
 	/* The kernel dumps its own code page whatever its flags say. */
 	if (region->source != REGION_WHOLE && region->source != REGION_NOTHING) {
 		if (flags & (MAPS_VM_IO | MAPS_VM_PFNMAP))
@@ -189,7 +193,11 @@ static void on_line(struct reader *r, const char *line, size_t len, struct maps_
 	if (line[0] >= 'A' && line[0] <= 'Z') {
 		bool swap = maps_size(line, len, "Swap", &bytes);
 
-		if (swap || maps_size(line, len, "Rss", &bytes))
+		bool rss = !swap && maps_size(line, len, "Rss", &bytes);
+
+		if (rss)
+			r->mapped_bytes = bytes;
+		if (swap || rss)
 			r->here_bytes += bytes;
 		if (swap || maps_size(line, len, "Anonymous", &bytes))
 			r->own_bytes += bytes;
@@ -201,7 +209,7 @@ static void on_line(struct reader *r, const char *line, size_t len, struct maps_
 		}
 		return;
 	}
-	r->here_bytes = r->own_bytes = r->shared_bytes = 0;
+	r->here_bytes = r->mapped_bytes = r->own_bytes = r->shared_bytes = 0;
 	r->shared_lines = 0;
 	(void)maps_line(line, len, entry); /* else: stays what it was, and matches nothing */
 }

@@ -55,7 +55,8 @@ enum region_flag {
 				     another object of the same device */
 	REGION_READER = 1 << 5,	  /* of a file that .NET's debugger reads from the core: reader.c */
 	REGION_UNSHARED =
-		1 << 6, /* no page of it is mapped by another process: learned from smaps */
+		1 << 6,		/* no page of it is mapped by another process: learned from smaps */
+	REGION_MAPPED = 1 << 7, /* the process has mapped every page of it: likewise */
 };
 
 /* What is known of a mapping besides its line in maps. */

@@ -155,10 +155,11 @@ static bool tid_of(const char *name, pid_t *ret)
 	return tid > 0;
 }
 
-int proc_tasks(int dir_fd, bool (*each)(void *user, pid_t tid), void *user)
+/* The directories of dir/name that are called by a number. */
+static int each_number(int dir_fd, const char *name, bool (*each)(void *user, pid_t id), void *user)
 {
 	_Alignas(struct dirent64) char buffer[8192];
-	_cleanup_close_ int fd = openat(dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ssize_t n;
 
 	if (fd < 0)
@@ -173,6 +174,16 @@ int proc_tasks(int dir_fd, bool (*each)(void *user, pid_t tid), void *user)
 				return 0;
 		}
 	return n < 0 ? edge(errno) : 0;
+}
+
+int proc_tasks(int dir_fd, bool (*each)(void *user, pid_t tid), void *user)
+{
+	return each_number(dir_fd, "task", each, user);
+}
+
+int proc_processes(bool (*each)(void *user, pid_t pid), void *user)
+{
+	return each_number(AT_FDCWD, "/proc", each, user);
 }
 
 /* --- the auxiliary vector ------------------------------------------------------------------ */

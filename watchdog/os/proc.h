@@ -49,6 +49,9 @@ int proc_where(int dir_fd, pid_t tid, uint64_t *ret_sp, uint64_t *ret_pc);
  */
 int proc_tasks(int dir_fd, bool (*each)(void *user, pid_t tid), void *user);
 
+/* The same for every process that /proc shows us. */
+int proc_processes(bool (*each)(void *user, pid_t pid), void *user);
+
 /*
  * The auxiliary vector, AT_NULL included. The file auxv needs more than the right to trace (it is
  * opened as its owner would); without it the vector is found again where execve() left it, above
