@@ -262,8 +262,8 @@ static const char *capture_error(const struct target *t, int error)
 	if (error != -EBUSY)
 		return "the capturer cannot be reached";
 	if (t->pid_next && t->record.hold == HOLD_PTRACE)
-		return "ptrace holds the target, and a capturer that holds one process cannot take "
-		       "another; CAP_KILL, or its user and group, lets it be held otherwise";
+		return "the capturer holds another process of the target by ptrace until the "
+		       "verdict; CAP_KILL, or its user and group, lets it be held otherwise";
 	return "every capturer is busy with an earlier capture";
 }
 

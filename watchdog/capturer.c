@@ -226,8 +226,10 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 			cgroup_files_add(me.capture, me.cgroup);
 		leave_reason(result);
 		if (me.is_hold) {
+			bool kept = is_kept(); /* once told, it may be of the next process */
+
 			tell(CAPTURER_COPIED, result);
-			if (!is_kept())
+			if (!kept)
 				wait_for_verdict();
 		}
 		break;

@@ -8,8 +8,8 @@
  *
  * Several processes of one incident are all taken by the same member, which sets each aside once it
  * is copied and sees to all of them after the release: nothing of that is time for which the target
- * stands still, and no other target lacks a capturer meanwhile. Not where ptrace is the hold, which
- * keeps a member with the process that it has copied until the verdict: there each takes a member.
+ * stands still, and no other target lacks a capturer meanwhile. A member to which a process had to
+ * be handed over (hold.c) stays with it until the verdict: there the next takes another member.
  *
  * A member that dies or is ended over its deadline fails its own captures only, and a new one is
  * forked once no target is held: between trip and release nothing is forked.
@@ -262,7 +262,7 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 	r->kind = p->capture;
 	r->compress = p->compress;
 	r->swap = p->swap;
-	r->set_aside = t->pid_count > 1 && !msg->is_hold;
+	r->set_aside = t->pid_count > 1;
 }
 
 /* Who has copied the processes before this one and set them aside; NULL: nobody. */
@@ -271,7 +271,7 @@ static struct crew_member *member_for(const struct target *t)
 	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
 		struct crew_member *m = &t->watch->crew[i];
 
-		if (m->state == CREW_FINISHING && m->aside && m->target == t &&
+		if (m->state == CREW_FINISHING && m->aside && !m->holds && m->target == t &&
 			m->incident == t->record.incident)
 			return m;
 	}
