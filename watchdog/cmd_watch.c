@@ -49,7 +49,7 @@ static const char usage_text[] =
 	"  -h, --help\n"
 	"\n" WATCH_SELECTORS_USAGE
 	"Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 bad usage or configuration,\n"
-	"4 not permitted.\n";
+	"4 not permitted, 5 captures could not be written to their directory.\n";
 
 static int open_ledger(struct watch *w)
 {
