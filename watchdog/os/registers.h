@@ -19,8 +19,8 @@
 
 /*
  * The most threads whose registers are read, and their bytes: x86-64 with AVX-512 takes 3.4 KiB a
- * thread. All of this is memory that a sidecar has to have ready. 1,024 threads take 4 ms, in which
- * the watchdog looks at nothing else.
+ * thread. All of this is memory that a sidecar has to have ready. 1,024 threads take 4 to 8 ms, in
+ * which the watchdog looks at nothing else.
  */
 #define REGISTERS_THREADS_MAX 1024U
 #define REGISTERS_ROOM_BYTES (4U << 20)
