@@ -280,12 +280,12 @@ static void answer(struct crew_member *m)
 	bool in_time = clock_now_ns() < until_ns;
 	bool kept = may_keep(m);
 	uint32_t fresh = 0;
+	uint32_t waiting;
 
 	if (kept)
 		kept = is_listed(m, &fresh);
-	if (in_time && kept && fresh)
-		return;
-	if (in_time && ptrace_look_at(&m->watch->hold->set, (uint16_t)t->index, m->result.pid))
+	waiting = ptrace_look_at(&m->watch->hold->set, (uint16_t)t->index, m->result.pid);
+	if (in_time && (waiting || (kept && fresh)))
 		return;
 	m->asks = false;
 	if (!kept || !keep(m))
