@@ -11,9 +11,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -114,6 +117,43 @@ static void test_a_refusal_costs_nothing(void **state)
 	assert_false(atomic_load(&sink.allocates));
 }
 
+/* Whether the blocks of the first extent of fd's file were chosen before the disk was told. */
+static bool is_allocated(int fd)
+{
+	_Alignas(
+		struct fiemap) char buffer[sizeof(struct fiemap) + sizeof(struct fiemap_extent)] = {
+		0};
+	struct fiemap *map = (struct fiemap *)buffer;
+
+	map->fm_length = FILE_BYTES;
+	map->fm_extent_count = 1;
+	assert_int_equal(ioctl(fd, FS_IOC_FIEMAP, map), 0);
+	assert_int_equal(map->fm_mapped_extents, 1);
+	return !(map->fm_extents[0].fe_flags & FIEMAP_EXTENT_DELALLOC);
+}
+
+/* It would wait for the direct write. */
+static void test_nothing_is_allocated_beside_direct_writes(void **state)
+{
+	static const unsigned char bytes[PIECE_BYTES] = {1};
+
+	(void)state;
+	for (int direct = 0; direct < 2; direct++) {
+		_cleanup_close_ int fd = file_here();
+		struct core_sink sink;
+		struct sink_window window;
+
+		sink_init(&sink, fd, -1, FILE_BYTES, FILE_BYTES, 1);
+		if (!atomic_load(&sink.allocates))
+			skip(); /* this file system gains nothing by it */
+		sink_window_init(&window);
+		if (direct)
+			sink_went_direct(&sink);
+		assert_int_equal(sink_write(&sink, &window, bytes, sizeof(bytes), 0), 0);
+		assert_int_equal(is_allocated(fd), !direct);
+	}
+}
+
 static void test_the_room_is_counted(void **state)
 {
 	static const unsigned char bytes[SMALL_BYTES];
@@ -134,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_only_what_is_written_takes_blocks),
 		cmocka_unit_test(test_elsewhere_nothing_is_allocated_beforehand),
 		cmocka_unit_test(test_a_refusal_costs_nothing),
+		cmocka_unit_test(test_nothing_is_allocated_beside_direct_writes),
 		cmocka_unit_test(test_the_room_is_counted),
 	};
 

@@ -136,8 +136,12 @@ static int send(struct copier *c, const unsigned char *bytes, size_t len, uint64
 			(c->prefers_cache || !direct_ready(c->direct)));
 	int r = sink_take(sink, len);
 
-	if (r || (!cached && direct_write(c->direct, bytes, len, offset)))
+	if (r)
 		return r;
+	if (!cached && direct_write(c->direct, bytes, len, offset)) {
+		sink_went_direct(sink);
+		return 0;
+	}
 	return sink_put(sink, &c->window, bytes, len, offset);
 }
 

@@ -24,7 +24,9 @@
  * otherwise, one by one and under the lock of the file, which is what two workers wait for: 0.18 ms
  * for 1 MiB instead of 0.13. Only what is written is allocated, so holes stay holes. xfs reserves
  * by extents and gains nothing (measured: 0.09 ms both ways); elsewhere it may be a request to a
- * server.
+ * server. It ends with the first direct write: fallocate(2) waits, with the lock of the file, until
+ * all direct writes to it have ended (inode_dio_wait() in fs/ext4/extents.c), so that nobody could
+ * write while the disk is busy.
  *
  * Limits: sync_file_range does not flush the disk's own cache; the fdatasync at the end does. On a
  * file system without it (some FUSE) errors are ignored and the cache is unbounded.
@@ -132,6 +134,12 @@ static void allocate(struct core_sink *sink, size_t len, uint64_t offset)
 		return;
 	if (fallocate(sink->fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) < 0 &&
 		(errno == EOPNOTSUPP || errno == ENODEV))
+		atomic_store(&sink->allocates, false);
+}
+
+void sink_went_direct(struct core_sink *sink)
+{
+	if (atomic_load(&sink->allocates))
 		atomic_store(&sink->allocates, false);
 }
 

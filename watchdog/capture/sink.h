@@ -17,7 +17,7 @@ struct core_sink {
 	uint64_t window_bytes;
 	uint32_t windows;	    /* of page cache that each writer may fill */
 	_Atomic int64_t room_bytes; /* that may still be written; below 0: over */
-	atomic_bool allocates;	    /* a range before it is written */
+	atomic_bool allocates;	    /* a range before it is written to the page cache */
 };
 
 #define ALLOCATED_LEAST_BYTES (64U << 10) /* a shorter write is not worth the call */
@@ -64,6 +64,9 @@ int sink_put(struct core_sink *sink, struct sink_window *w, const void *bytes, s
 /* Both. */
 int sink_write(struct core_sink *sink, struct sink_window *w, const void *bytes, size_t len,
 	uint64_t offset);
+
+/* A write is on its way past the page cache: from here on no range is allocated (see sink.c). */
+void sink_went_direct(struct core_sink *sink);
 
 /* Files the open window. */
 void sink_window_close(struct core_sink *sink, struct sink_window *w);
