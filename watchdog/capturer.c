@@ -352,9 +352,7 @@ static bool finish_bundle(void)
 /* Of older captures, but never of the count that belong to this incident. */
 static void clear_up(uint32_t count)
 {
-	uint32_t keep = me.request.keep && me.request.keep < count ? count : me.request.keep;
-
-	(void)capture_clear_up(me.capture, me.request.target, keep,
+	(void)capture_clear_up(me.capture, me.request.target, count, me.request.keep,
 		me.request.max_bytes); /* what stays is tried again next time */
 	tell(CAPTURER_READY, &me.result);
 }
@@ -362,12 +360,12 @@ static void clear_up(uint32_t count)
 /* The captures of the incident that were set aside. */
 static void finish_those_aside(bool has_record)
 {
-	uint32_t count = capture_aside(me.capture);
+	uint32_t count = 0;
 
 	while (capture_take_up(me.capture, &me.request, &me.result, me.why, sizeof(me.why)) == 0) {
 		if (!has_record)
 			orphan_record();
-		(void)finish_bundle(); /* told; the others are no worse for it */
+		count += finish_bundle(); /* one that fails is told; the others are no worse */
 	}
 	clear_up(count);
 }

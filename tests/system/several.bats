@@ -33,8 +33,11 @@ captured_pids() {
 
 @test "five processes are five whole cores of one incident, and all of them run on" {
 	cg_new app 64M
-	# Fewer are kept than there are processes: an incident's cores stay together.
-	watch_start app --set processes=all --set keep=2
+	# Fewer are kept than there are processes, and together they are above max_use, with what
+	# others have there: an incident's cores stay together.
+	mkdir -m 700 "$DUMPS" "$DUMPS/other-20260101T000000Z-1"
+	watch_start app --set processes=all --set keep=2 --set max_use=96M
+	fallocate -l 96M "$DUMPS/other-20260101T000000Z-1/core"
 	family 5
 	wait_event captured 5
 	family_is_normal
@@ -59,6 +62,7 @@ captured_pids() {
 	done
 	watch_stop
 	family_is_normal
+	all_finished 6
 }
 
 unfinished() {

@@ -24,6 +24,7 @@
 #include "base/str.h"
 #include "capture/internal.h"
 #include "capture/place.h"
+#include "capture/settle.h"
 
 struct fixture {
 	char dir[PATH_MAX];
@@ -45,6 +46,8 @@ static int setup(void **state)
 		return -1;
 	capture_place_init(&f->c.place);
 	f->c.scratch = malloc(CAPTURE_SCRATCH_BYTES);
+	if (settle_new(&f->c.settle) != 0)
+		return -1;
 	(void)strcpy(f->request.target, "web");
 	f->request.pid = 42;
 	f->request.max_bytes = SIZE_UNLIMITED;
@@ -66,6 +69,7 @@ static int teardown(void **state)
 	int r = nftw(f->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 
 	capture_place_close(&f->c);
+	settle_free(f->c.settle);
 	free(f->c.scratch);
 	free(f);
 	return r;
@@ -424,13 +428,18 @@ static void make_bundle(struct fixture *f, const char *name, size_t kib)
 	(void)close(fd);
 }
 
-static void retain(struct fixture *f, uint32_t keep, uint64_t max_use)
+static void retain_all_of(struct fixture *f, uint32_t spare, uint32_t keep, uint64_t max_use)
 {
 	int fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	assert_int_equal(0, capture_retain(fd, "web", keep, max_use));
+	assert_int_equal(0, capture_retain(fd, "web", spare, keep, max_use));
 	(void)close(fd);
+}
+
+static void retain(struct fixture *f, uint32_t keep, uint64_t max_use)
+{
+	retain_all_of(f, 1, keep, max_use);
 }
 
 static void test_retain_keeps_newest(void **state)
@@ -481,6 +490,41 @@ static void test_retain_by_size(void **state)
 	assert_true(exists(path(f, "web-20260103T000000Z-1")));
 }
 
+/* Those of one incident are never removed for each other, whatever keep and max_use say. */
+static void test_retain_spares_incident(void **state)
+{
+	struct fixture *f = *state;
+
+	make_bundle(f, "web-20260101T000000Z-1", 64);
+	make_bundle(f, "web-20260102T000000Z-7", 64); /* who leaks: copied first, and the oldest */
+	make_bundle(f, "web-20260102T000001Z-5", 64);
+	make_bundle(f, "web-20260102T000001Z-6", 64);
+	retain_all_of(f, 3, 1, 100 << 10);
+	assert_false(exists(path(f, "web-20260101T000000Z-1")));
+	assert_true(exists(path(f, "web-20260102T000000Z-7")));
+	assert_true(exists(path(f, "web-20260102T000001Z-5")));
+	assert_true(exists(path(f, "web-20260102T000001Z-6")));
+}
+
+/* Nor does each of them have max_use for itself. */
+static void test_room_beside_those_aside(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t room;
+
+	assert_int_equal(0, set_directory(f, "d"));
+	create(f);
+	f->c.result.file_bytes = 4 << 20;
+	assert_int_equal(0, capture_set_aside(&f->c));
+	f->request.max_bytes = 10 << 20;
+	assert_int_equal(0, capture_place_room(&f->c, &f->request, &room, f->why, sizeof(f->why)));
+	assert_int_equal(6 << 20, room);
+	f->request.max_bytes = 4 << 20;
+	assert_int_equal(CAPTURE_NO_SPACE,
+		capture_place_room(&f->c, &f->request, &room, f->why, sizeof(f->why)));
+	assert_non_null(strstr(f->why, "max_use"));
+}
+
 static void test_retain_follows_no_link(void **state)
 {
 	struct fixture *f = *state;
@@ -528,7 +572,7 @@ static void test_live_writer_is_left_alone(void **state)
 	assert_int_equal(0, capture_set_directory(&f->c, f->dir, true, f->why, sizeof(f->why)));
 	create(f);
 	make_bundle(f, "web-99990101T000000Z-1", 1);
-	assert_int_equal(0, capture_clear_up(&f->c, "web", 1, SIZE_UNLIMITED));
+	assert_int_equal(0, capture_clear_up(&f->c, "web", 1, 1, SIZE_UNLIMITED));
 	assert_true(exists(f->c.result.core_path));
 	capture_place_close(&f->c); /* as death would */
 	retain(f, 1, SIZE_UNLIMITED);
@@ -555,6 +599,8 @@ int main(void)
 		TEST(test_output_name_taken),
 		TEST(test_retain_keeps_newest),
 		TEST(test_retain_by_size),
+		TEST(test_retain_spares_incident),
+		TEST(test_room_beside_those_aside),
 		TEST(test_retain_follows_no_link),
 		TEST(test_retain_leftovers),
 		TEST(test_live_writer_is_left_alone),

@@ -56,7 +56,7 @@ struct capture_request {
 	uint64_t start_time;	   /* field 22 of /proc/PID/stat, 0: do not compare */
 	uint64_t deadline_ns;	   /* CLOCK_MONOTONIC; 0: none */
 	uint64_t seize_timeout_ns; /* for every thread to stand still; then on without it. 0: 2 s */
-	uint64_t max_bytes;	   /* of the bundle; SIZE_UNLIMITED: no bound */
+	uint64_t max_bytes;	   /* with what is set aside; SIZE_UNLIMITED: no bound */
 	uint64_t keep_free_bytes;  /* of the file system */
 	uint32_t keep;		   /* finished bundles of this target that stay; 0: all */
 	int32_t signal; /* that the core claims as its cause; 9 by convention, 0 allowed */
@@ -240,11 +240,13 @@ int capture_finish(struct capture *c, struct capture_result *ret);
 /*
  * Clears up in the directory of capture_set_directory(): deletes the oldest finished bundles of
  * target until at most keep are left (0: no bound) and all bundles there together take at most
- * max_use_bytes, but never its newest; and what dead writers left of it, once there is a newer
- * finished bundle. Only names of our own pattern, no symbolic link followed. Allocates: never while
- * a target is held. 0 or the first -errno met, having gone on with the rest; 0 in output mode.
+ * max_use_bytes, but never its newest, spare of them (those of one incident), at least one; and
+ * what dead writers left of it, once there is a newer finished bundle. Only names of our own
+ * pattern, no symbolic link followed. Allocates: never while a target is held. 0 or the first
+ * -errno met, having gone on with the rest; 0 in output mode.
  */
-int capture_clear_up(struct capture *c, const char *target, uint32_t keep, uint64_t max_use_bytes);
+int capture_clear_up(struct capture *c, const char *target, uint32_t spare, uint32_t keep,
+	uint64_t max_use_bytes);
 
 /* Removes what capture_run() left (the caller decided against it). Idempotent. */
 void capture_discard(struct capture *c);

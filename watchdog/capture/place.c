@@ -44,6 +44,7 @@
 #include "base/str.h"
 #include "capture/internal.h"
 #include "capture/place.h"
+#include "capture/settle.h"
 
 #define NAME_TRIES 9	    /* captures of one process within one second */
 #define LEAST_INODES 16	    /* files and directories of one bundle, rounded up */
@@ -530,7 +531,8 @@ int capture_place_room(const struct capture *c, const struct capture_request *re
 		return refuse_errno(why, why_size, path, "ask for free space", errno);
 	if (!checked_mul(fs.f_bavail, fs.f_frsize, &free_bytes))
 		free_bytes = UINT64_MAX;
-	room = min_u64(sub_floor(free_bytes, request->keep_free_bytes), request->max_bytes);
+	room = min_u64(sub_floor(free_bytes, request->keep_free_bytes),
+		sub_floor(request->max_bytes, settle_aside_bytes(c)));
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
 		room = min_u64(room, limit.rlim_cur);
 	if (fs.f_files && fs.f_favail < LEAST_INODES)

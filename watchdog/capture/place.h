@@ -19,7 +19,7 @@
 
 /*
  * How many bytes a capture may write now: the file system's free space for us less keep_free, at
- * most max_bytes and RLIMIT_FSIZE. 0, or CAPTURE_NO_SPACE where that is under PLACE_LEAST_BYTES, or
+ * most max_bytes less what is set aside of the same incident, and RLIMIT_FSIZE. 0, or CAPTURE_NO_SPACE where that is under PLACE_LEAST_BYTES, or
  * another positive status, with one sentence in why. statvfs(3).
  */
 int capture_place_room(const struct capture *c, const struct capture_request *request,
@@ -44,11 +44,12 @@ int place_remove_bundle(int parent_fd, const char *name);
 /*
  * Clears up in a directory of bundles: deletes the oldest finished bundles of target until at most
  * keep are left (0: no bound) and all bundles of the directory together take at most max_use_bytes
- * (SIZE_UNLIMITED: no bound), but never the newest of target; and deletes what dead writers left of
- * it (.partial) once there is a newer finished bundle. Only names of our own pattern are touched,
- * no symbolic link is followed. Allocates: never call it while a target is held. 0 or the first
- * -errno met, having gone on with the rest.
+ * (SIZE_UNLIMITED: no bound), but never the newest of target, spare of them, at least one; and
+ * deletes what dead writers left of it (.partial) once there is a newer finished bundle. Only names
+ * of our own pattern are touched, no symbolic link is followed. Allocates: never call it while a
+ * target is held. 0 or the first -errno met, having gone on with the rest.
  */
-int capture_retain(int directory_fd, const char *target, uint32_t keep, uint64_t max_use_bytes);
+int capture_retain(int directory_fd, const char *target, uint32_t spare, uint32_t keep,
+	uint64_t max_use_bytes);
 
 #endif

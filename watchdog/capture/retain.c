@@ -4,9 +4,9 @@
  *
  * It deletes by name: only directories that are called exactly as place.c calls bundles of this
  * target (TARGET-YYYYMMDDThhmmssZ-PID, perhaps .N) are looked at, whatever else lies in the
- * directory. The names sort by time, so no file time has to be trusted. The newest finished bundle
- * of a target always stays, even where it alone is larger than max_use: the reason for having us
- * is the last capture.
+ * directory. The names sort by time, so no file time has to be trusted. The newest finished bundles
+ * of a target always stay, as many as its last incident has, even where they alone are larger than
+ * max_use: the reason for having us is the last capture.
  *
  * A bundle is first renamed to its .partial name and then emptied, so that a crash half-way leaves
  * something that says it is not whole and that the next call removes. A .partial of somebody who
@@ -186,7 +186,8 @@ static void keep_first(int *error, int r)
 		*error = r;
 }
 
-int capture_retain(int directory_fd, const char *target, uint32_t keep, uint64_t max_use_bytes)
+int capture_retain(int directory_fd, const char *target, uint32_t spare, uint32_t keep,
+	uint64_t max_use_bytes)
 {
 	struct bundle_list finished = {0};
 	struct bundle_list partial = {0};
@@ -205,7 +206,7 @@ int capture_retain(int directory_fd, const char *target, uint32_t keep, uint64_t
 				&error, place_remove_bundle(directory_fd, partial.items[i].name));
 			all_bytes = sub_floor(all_bytes, partial.items[i].bytes);
 		}
-	for (size_t i = 0; i + 1 < finished.count; i++) {
+	for (size_t i = 0; i + max_u32(spare, 1) < finished.count; i++) {
 		if (!(keep && finished.count - i > keep) && all_bytes <= max_use_bytes)
 			break;
 		keep_first(&error, delete_finished(directory_fd, finished.items[i].name));
@@ -216,9 +217,10 @@ int capture_retain(int directory_fd, const char *target, uint32_t keep, uint64_t
 	return error;
 }
 
-int capture_clear_up(struct capture *c, const char *target, uint32_t keep, uint64_t max_use_bytes)
+int capture_clear_up(struct capture *c, const char *target, uint32_t spare, uint32_t keep,
+	uint64_t max_use_bytes)
 {
 	if (c->place.output_mode || c->place.parent_fd < 0)
 		return 0;
-	return capture_retain(c->place.parent_fd, target, keep, max_use_bytes);
+	return capture_retain(c->place.parent_fd, target, spare, keep, max_use_bytes);
 }

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/fault.h"
 #include "capture/head.h"
 #include "os/clock.h"
@@ -114,6 +115,16 @@ void settle(struct run *run)
 uint32_t capture_aside(const struct capture *c)
 {
 	return c->settle->count - c->settle->taken;
+}
+
+uint64_t settle_aside_bytes(const struct capture *c)
+{
+	const struct settle *s = c->settle;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = s->taken; i < s->count; i++)
+		bytes = add_sat(bytes, s->aside[i].result.file_bytes);
+	return bytes;
 }
 
 int capture_set_aside(struct capture *c)

@@ -20,4 +20,7 @@ void settle_free(struct settle *settle);
  */
 void settle(struct run *run);
 
+/* What the cores that are set aside take on disk. */
+uint64_t settle_aside_bytes(const struct capture *c);
+
 #endif
