@@ -13,8 +13,10 @@
  * A cgroup that is no target is remembered per CPU by its serial number, one 64-bit word written at
  * once, so that it costs one map look-up at most, without a hash.
  *
- * Where every page passes, most pages are only counted: the charge moves in batches of 64 pages
- * anyway, so a look for every 128 KiB of a CPU is as good, until one finds the threshold reached.
+ * Where every page passes, most pages are only counted, and one look stands for 128 KiB of a CPU,
+ * whoever allocates the page that completes them, until one finds the threshold reached. The charge
+ * moves in batches of 64 pages anyway. Where a target shares its CPU with others that allocate as
+ * much, some looks fall to them: 128 KiB later is the next.
  *
  * A process is stopped once, until user space forgets it: its place in the table of stops is taken
  * by compare-and-swap before the signal is sent, and the table lies in memory that the watchdog and

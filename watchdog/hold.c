@@ -11,7 +11,7 @@
  * more is handed over to the capturer thread by thread (os/handover.h), which then holds it until
  * the verdict. Each thread runs for a moment there: 64 that leaked at full speed were lost by it in
  * 12 of 14 trials. The same is done where a verdict of kill could not be carried out from here,
- * before Linux 5.18.
+ * before Linux 5.19.
  *
  * ptrace has its undo in the kernel, which lets go of whom a dead tracer held: if the watchdog
  * dies, nothing is left to do. One that hangs has to die first, so the hold stands in the ledger
@@ -270,23 +270,24 @@ static void hand_over(struct crew_member *m)
 
 /*
  * Not before all of it stands: who has not stopped cannot be let go, and has no registers. On a
- * busy machine that takes as long as it takes to be given a processor.
+ * busy machine that takes as long as it takes to be given a processor. The list is read after that
+ * look: a thread that is not in it yet is born of one that still ran then.
  */
 static void answer(struct crew_member *m)
 {
 	struct target *t = m->target;
+	struct ptrace_set *set = &m->watch->hold->set;
 	uint64_t until_ns =
 		add_sat(t->record.trip_ns, t->config->policy.hold_timeout_ns / HAND_OVER_BY);
-	bool in_time = clock_now_ns() < until_ns;
 	bool kept = may_keep(m);
+	bool stood = ptrace_look_at(set, (uint16_t)t->index, m->result.pid) == 0;
 	uint32_t fresh = 0;
-	uint32_t waiting;
 
 	if (kept)
 		kept = is_listed(m, &fresh);
-	waiting = ptrace_look_at(&m->watch->hold->set, (uint16_t)t->index, m->result.pid);
-	if (in_time && (waiting || (kept && fresh)))
+	if ((!stood || (kept && fresh)) && clock_now_ns() < until_ns)
 		return;
+	(void)ptrace_look_at(set, (uint16_t)t->index, m->result.pid); /* who has stopped since */
 	m->asks = false;
 	if (!kept || !keep(m))
 		hand_over(m);

@@ -353,7 +353,7 @@ void hold_settle(struct target *t);
  */
 void hold_answer(struct crew_member *m);
 
-/* Kills whom the hold has; they are let go by hold_release(). Nothing before Linux 5.18. */
+/* Kills whom the hold has; they are let go by hold_release(). Nothing before Linux 5.19. */
 void hold_kill(struct target *t);
 
 /*

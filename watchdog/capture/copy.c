@@ -434,7 +434,8 @@ static void unseen(struct copier *c, uint32_t region, uint64_t bytes)
  */
 static bool copy_from_peers(struct copier *c, const struct segment *s, uint64_t from, uint64_t to)
 {
-	size_t page = c->job->plan->pages.page_bytes;
+	const size_t page = c->job->plan->pages.page_bytes;
+	const uint64_t begin = from;
 
 	peers_find(&c->peers, c->job->plan, s->region, next_buffer(c), c->buffer_bytes);
 	while (from < to && !stopping(c)) {
@@ -460,6 +461,8 @@ static bool copy_from_peers(struct copier *c, const struct segment *s, uint64_t 
 			break;
 		}
 	}
+	if (!peers_stayed(&c->peers, next_buffer(c), c->buffer_bytes))
+		unseen(c, s->region, to - begin);
 	return !stopping(c);
 }
 

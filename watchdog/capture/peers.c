@@ -17,8 +17,9 @@
  * Refuses: System V segments, whose inode is an id that another name space may have given to
  * something else. Limits: what nobody of these has mapped any more may be there or not, and the
  * core is partial. One mapping of the object is looked at in each process, and PEERS_MAX processes.
- * In a hold by ptrace or a signal they stand still like the one that is captured; for a dump by
- * hand they run, as they do where the object is read by itself.
+ * In a hold of a whole control group they stand still like the one that is captured; else they run,
+ * as they do where the object is read by itself. One that has moved its mapping meanwhile, and may
+ * have had something else there, makes the core partial.
  */
 #include "capture/peers.h"
 
@@ -66,7 +67,7 @@ static bool find_mapping(const struct search *search, int proc_fd, struct peer *
 		if (!maps_line(line, len, &e))
 			continue;
 		found = e.inode == r->inode && e.major == r->major && e.minor == r->minor &&
-			e.prot & MAPS_SHARED;
+			e.prot & MAPS_SHARED && !region_is_sysv(&e);
 		if (!found)
 			continue;
 		peer->start = e.start;
@@ -129,6 +130,7 @@ void peers_find(struct peers *peers, struct capture_plan *plan, uint32_t region,
 	peers_close(peers);
 	peers->plan = plan;
 	peers->region = region;
+	peers->was_read = false;
 	if (plan->regions[region].flags & REGION_SYSV ||
 		proc_read(plan->proc_fd, "cgroup", search.group, sizeof(search.group),
 			&search.group_len))
@@ -160,6 +162,7 @@ enum peers_result peers_read(
 	const struct region *r = &plan->regions[peers->region];
 	uint64_t next = *end; /* of the first page that anybody has */
 	struct page_run run;
+	bool refused = false;
 
 	if (plan->pages.method != PAGES_BLIND && first_run(&plan->pages, from, *end, &run)) {
 		if (run.start == from) {
@@ -187,12 +190,37 @@ enum peers_result peers_read(
 			continue;
 		}
 		run.end = min_u64(run.end, at + (next - from));
-		got = pages_read(&p->pages, &run, 1, buffer);
-		if (got < (ssize_t)plan->pages.page_bytes)
-			return PEERS_REFUSED;
+		/* Through a descriptor of that memory: after an exec it reads nothing. */
+		got = pages_read_protected(&p->pages, &run, 1, buffer);
+		if (got < (ssize_t)plan->pages.page_bytes) {
+			refused = true;
+			continue;
+		}
+		peers->was_read = true;
 		*ret_got = (size_t)got / plan->pages.page_bytes * plan->pages.page_bytes;
 		return PEERS_READ;
 	}
+	if (refused)
+		return PEERS_REFUSED;
 	*end = next;
 	return PEERS_UNSEEN;
+}
+
+bool peers_stayed(struct peers *peers, void *buffer, size_t buffer_bytes)
+{
+	const struct search search = {.peers = peers,
+		.region = &peers->plan->regions[peers->region],
+		.buffer = buffer,
+		.buffer_bytes = buffer_bytes};
+
+	for (uint32_t i = 0; peers->was_read && i < peers->count; i++) {
+		const struct peer *p = &peers->peer[i];
+		struct peer now = *p;
+
+		if (!find_mapping(&search, p->proc_fd, &now) || now.start != p->start ||
+			now.end != p->end || now.offset_bytes != p->offset_bytes)
+			return false;
+	}
+	peers->was_read = false;
+	return true;
 }

@@ -6,6 +6,7 @@
 #ifndef OOMSNAP_CAPTURE_PEERS_H
 #define OOMSNAP_CAPTURE_PEERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct peers {
 	struct capture_plan *plan; /* NULL: nobody was looked for yet */
 	uint32_t region;	   /* whose object they share */
 	uint32_t count;
+	bool was_read; /* anything of them, since peers_stayed() */
 	struct peer peer[PEERS_MAX];
 };
 
@@ -53,6 +55,12 @@ enum peers_result {
  */
 enum peers_result peers_read(
 	struct peers *peers, uint64_t from, uint64_t *end, void *buffer, size_t *ret_got);
+
+/*
+ * Whether each of them still has its mapping where it was found, or nothing was read of them since
+ * this was asked last: else what was read may be of something else. buffer is scratch.
+ */
+bool peers_stayed(struct peers *peers, void *buffer, size_t buffer_bytes);
 
 /* Closes what is open of them. */
 void peers_close(struct peers *peers);

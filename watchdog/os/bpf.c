@@ -337,6 +337,8 @@ int tripwire_use_hook(struct tripwire *t, const char *name)
 		try_attaching(t, hook, &error);
 		if (!(t->usable & HOOK_BIT(hook)))
 			break;
+		if (t->charge_hook != hook)
+			detach(t, t->charge_hook); /* one that stayed would trip first */
 		t->charge_hook = (enum wire_hook)hook;
 		return 0;
 	}

@@ -382,7 +382,7 @@ bool ptrace_may_kill(void)
 
 	// NOLINTNEXTLINE(cert-err34-c): numbers of the kernel's own
 	return uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
-		(major > 5 || (major == 5 && minor >= 18));
+		(major > 5 || (major == 5 && minor >= 19));
 }
 
 void ptrace_kill(struct ptrace_set *set, uint16_t mark)

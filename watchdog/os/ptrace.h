@@ -104,7 +104,7 @@ int ptrace_give(struct ptrace_set *set, pid_t tid);
 
 /*
  * Whether this kernel lets a tracer kill whom it traces, whatever signals it may send: since Linux
- * 5.18 PTRACE_KILL does; before, it was lost on a thread that not a signal had stopped.
+ * 5.19 PTRACE_KILL does; before, it was lost on a thread that not a signal had stopped.
  */
 bool ptrace_may_kill(void);
 

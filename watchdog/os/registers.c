@@ -29,16 +29,18 @@ static uint32_t type_of(size_t slot)
 
 /* --- by who holds -------------------------------------------------------------------------- */
 
-/* False: no room for it. */
-static bool take_set(struct registers *r, pid_t tid, size_t slot, struct registers_set *ret)
+/* *used: of r->bytes. False: no room for it. */
+static bool take_set(
+	struct registers *r, uint32_t *used, pid_t tid, size_t slot, struct registers_set *ret)
 {
-	unsigned char *at = r->bytes + r->used;
+	unsigned char *at;
 	size_t len = 0;
 	size_t stored;
 
-	*ret = (struct registers_set){.at = r->used};
-	if (r->used > REGISTERS_ROOM_BYTES)
+	*ret = (struct registers_set){.at = *used};
+	if (*used > REGISTERS_ROOM_BYTES)
 		return false;
+	at = r->bytes + *used;
 	if (ptrace_registers(tid, type_of(slot), at, ARCH_REGSET_MAX_BYTES, &len))
 		return true; /* this processor has no such set, or the thread is dying */
 	if (slot)
@@ -48,32 +50,35 @@ static bool take_set(struct registers *r, pid_t tid, size_t slot, struct registe
 		stored--;
 	ret->len = (uint32_t)len;
 	ret->stored = (uint32_t)stored;
-	r->used += (uint32_t)((stored + SET_ALIGN - 1) / SET_ALIGN * SET_ALIGN);
+	*used += (uint32_t)((stored + SET_ALIGN - 1) / SET_ALIGN * SET_ALIGN);
 	return true;
 }
 
-static bool take_thread(struct registers *r, const struct ptrace_thread *t)
+static bool take_thread(
+	struct registers *r, uint32_t count, uint32_t *used, const struct ptrace_thread *t)
 {
-	struct registers_thread *to = &r->threads[r->count];
+	struct registers_thread *to;
 
-	if (r->count == REGISTERS_THREADS_MAX)
+	if (count == REGISTERS_THREADS_MAX)
 		return false;
+	to = &r->threads[count];
 	memset(to, 0, sizeof(*to));
 	to->tid = t->tid;
 	to->state = t->state;
 	if (t->state == PTRACE_THREAD_STOPPED) {
 		for (size_t slot = 0; slot <= arch_regset_count; slot++)
-			if (!take_set(r, t->tid, slot, &to->sets[slot]))
+			if (!take_set(r, used, t->tid, slot, &to->sets[slot]))
 				return false;
 		if (ptrace_blocked(t->tid, &to->blocked))
 			to->blocked = 0; /* as for a thread of which nothing is known */
 	}
-	r->count++;
 	return true;
 }
 
 int registers_read(struct registers *r, const struct ptrace_set *set, uint16_t mark, pid_t pid)
 {
+	uint32_t used = 0; /* counted here: who reads it shares the memory */
+	uint32_t count = 0;
 	bool stands = false;
 
 	r->count = r->used = 0;
@@ -82,10 +87,13 @@ int registers_read(struct registers *r, const struct ptrace_set *set, uint16_t m
 
 		if (t->mark != mark || t->pid != pid)
 			continue;
-		if (!take_thread(r, t))
+		if (!take_thread(r, count, &used, t))
 			return REGISTERS_FULL;
+		count++;
 		stands |= t->state == PTRACE_THREAD_STOPPED;
 	}
+	r->count = count;
+	r->used = used;
 	return stands ? 0 : REGISTERS_NONE;
 }
 
