@@ -19,8 +19,9 @@
 
 /*
  * How many bytes a capture may write now: the file system's free space for us less keep_free, at
- * most max_bytes less what is set aside of the same incident, and RLIMIT_FSIZE. 0, or CAPTURE_NO_SPACE where that is under PLACE_LEAST_BYTES, or
- * another positive status, with one sentence in why. statvfs(3).
+ * most max_bytes less what is set aside of the same incident, and RLIMIT_FSIZE. 0, or
+ * CAPTURE_NO_SPACE where that is under PLACE_LEAST_BYTES, or another positive status, with one
+ * sentence in why. statvfs(3).
  */
 int capture_place_room(const struct capture *c, const struct capture_request *request,
 	uint64_t *ret_bytes, char *why, size_t why_size);
