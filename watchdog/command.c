@@ -6,6 +6,12 @@
  * can neither stop us nor inherit what we block, nor the precedence of our session. Its output goes
  * where ours goes. The deadline ends its whole process group. A command never delays an incident:
  * nobody waits for it, and the engine does not know of it.
+ *
+ * The captures of one incident are safe within milliseconds of each other, so on_capture has a
+ * queue: what a command finds in its environment is noted as the capture is told, and the next one
+ * runs when the last has ended, and no target is tripped.
+ *
+ * Limit: COMMAND_WAITING_MAX captures wait for a target's on_capture; who comes then is told.
  */
 #include "command.h"
 
@@ -13,6 +19,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +31,16 @@
 
 #define ENVIRONMENT_MAX 10
 #define ENVIRONMENT_TEXT (CAPTURE_PATH_MAX + 64)
+
+#define COMMAND_WAITING_MAX 64U		   /* as many as an incident has captures */
+#define COMMAND_LATER_NS (100 * NS_PER_MS) /* between looks whether a target is tripped */
+
+/* What a command will find in its environment, when it is its turn. */
+struct command_waiting {
+	struct command_waiting *next;
+	char *list[ENVIRONMENT_MAX + 1];
+	char text[]; /* that list points to */
+};
 
 static const char *const command_names[COMMAND_COUNT] = {"on_arm", "on_capture"};
 
@@ -41,6 +58,8 @@ static enum command_kind kind_of(const struct command *c)
 	return (enum command_kind)(c - c->target->command);
 }
 
+static void go_on(struct command *c);
+
 static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
 {
 	struct command *c = user;
@@ -50,6 +69,7 @@ static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
 	watch_wake(c->target->watch);
 	tell_command(c->target, command_names[kind_of(c)], c->pid, status);
 	forget(c);
+	go_on(c);
 	return 0;
 }
 
@@ -140,6 +160,104 @@ static int watch_command(struct command *c, uint64_t timeout_ns)
 	return r;
 }
 
+static void start(
+	struct command *c, const char *text, uint64_t timeout_ns, char *const environment[])
+{
+	int r;
+
+	c->pidfd = -1;
+	r = spawn(text, environment, &c->pid);
+	if (r == 0)
+		r = watch_command(c, timeout_ns);
+	if (r >= 0)
+		return;
+	tell_error(c->target, command_names[kind_of(c)], r, "the command cannot be run");
+	if (c->pid > 0)
+		(void)kill(-c->pid, SIGKILL); /* our own child's group, not yet waited for */
+	forget(c);
+}
+
+/* --- the queue ----------------------------------------------------------------------------- */
+
+static int put_off(struct command *c, const struct environment *e)
+{
+	struct command_waiting **end = &c->waiting;
+	struct command_waiting *w;
+	size_t bytes = 0;
+	uint32_t count = 0;
+	char *at;
+
+	for (; *end; end = &(*end)->next)
+		if (++count == COMMAND_WAITING_MAX)
+			return -ENOBUFS;
+	for (uint32_t i = 0; i < e->count; i++)
+		bytes += strlen(e->text[i]) + 1;
+	w = calloc(1, sizeof(*w) + bytes);
+	if (!w)
+		return -ENOMEM;
+	at = w->text;
+	for (uint32_t i = 0; i < e->count; i++) {
+		w->list[i] = at;
+		at = stpcpy(at, e->text[i]) + 1; // NOLINT: as long as was counted
+	}
+	*end = w;
+	return 0;
+}
+
+static bool is_tripped(const struct watch *w)
+{
+	for (uint32_t i = 0; i < w->target_count; i++)
+		if (engine_in_incident(&w->target[i].engine))
+			return true;
+	return false;
+}
+
+static int on_later(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct command *c = user;
+
+	(void)source;
+	(void)usec;
+	watch_wake(c->target->watch);
+	c->later = sd_event_source_disable_unref(c->later);
+	go_on(c);
+	return 0;
+}
+
+/* Runs whoever waits, unless one runs already; nothing is forked while a target is tripped. */
+static void go_on(struct command *c)
+{
+	const struct config_command *wanted = &c->target->config->on_capture;
+	struct watch *w = c->target->watch;
+
+	while (c->waiting && c->pid <= 0 && !c->later) {
+		struct command_waiting *first = c->waiting;
+
+		if (is_tripped(w) &&
+			sd_event_add_time(w->event, &c->later, CLOCK_MONOTONIC,
+				(w->now_ns + COMMAND_LATER_NS) / NS_PER_US, 0, on_later, c) >= 0)
+			return;
+		c->waiting = first->next;
+		start(c, wanted->text, wanted->timeout_ns, first->list);
+		free(first);
+	}
+}
+
+static void forget_waiting(struct command *c)
+{
+	while (c->waiting) {
+		struct command_waiting *first = c->waiting;
+
+		tell_error(c->target, command_names[kind_of(c)], -ECANCELED,
+			"it was not run for a capture that waited for it");
+		c->waiting = first->next;
+		free(first);
+	}
+	c->later = sd_event_source_disable_unref(c->later);
+}
+
+/* --- what the others ask for --------------------------------------------------------------- */
+
 void command_start(
 	struct target *t, enum command_kind kind, pid_t pid, const struct capture_result *result)
 {
@@ -149,20 +267,18 @@ void command_start(
 	struct command *c = &t->command[kind];
 	int r;
 
-	if (!wanted->text[0] || c->pid > 0)
+	if (!wanted->text[0] || (c->pid > 0 && kind == COMMAND_ON_ARM))
 		return;
 	fill(&environment, t, pid, result);
 	c->target = t;
-	c->pidfd = -1;
-	r = spawn(wanted->text, environment.list, &c->pid);
-	if (r == 0)
-		r = watch_command(c, wanted->timeout_ns);
-	if (r >= 0)
+	if (c->pid <= 0 && !c->waiting) {
+		start(c, wanted->text, wanted->timeout_ns, environment.list);
 		return;
-	tell_error(t, command_names[kind], r, "the command cannot be run");
-	if (c->pid > 0)
-		(void)kill(-c->pid, SIGKILL); /* our own child's group, not yet waited for */
-	forget(c);
+	}
+	r = put_off(c, &environment);
+	if (r < 0)
+		tell_error(t, command_names[kind], r,
+			"it still runs for earlier captures, and is not run for this one");
 }
 
 void command_stop(struct target *t)
@@ -170,6 +286,7 @@ void command_stop(struct target *t)
 	for (int kind = 0; kind < COMMAND_COUNT; kind++) {
 		struct command *c = &t->command[kind];
 
+		forget_waiting(c);
 		if (c->pid <= 0)
 			continue;
 		(void)kill(-c->pid, SIGKILL); /* our own child's group */

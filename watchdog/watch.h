@@ -54,6 +54,8 @@ struct command {
 	int pidfd;
 	sd_event_source *death;
 	sd_event_source *deadline;
+	struct command_waiting *waiting; /* owned; captures that it is still to be run for */
+	sd_event_source *later;		 /* until no target is tripped */
 };
 #define WATCH_COMMANDS 2 /* on_arm, on_capture */
 

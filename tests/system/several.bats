@@ -36,7 +36,9 @@ captured_pids() {
 	# Fewer are kept than there are processes, and together they are above max_use, with what
 	# others have there: an incident's cores stay together.
 	mkdir -m 700 "$DUMPS" "$DUMPS/other-20260101T000000Z-1"
-	watch_start app --set processes=all --set keep=2 --set max_use=96M
+	# The command is slower than the cores are finished.
+	watch_start app --set processes=all --set keep=2 --set max_use=96M \
+		--set on_capture="sleep 0.1; echo \$OOMSNAP_PID \$OOMSNAP_CORE >> $BATS_TEST_TMPDIR/safe"
 	fallocate -l 96M "$DUMPS/other-20260101T000000Z-1/core"
 	family 5
 	wait_event captured 5
@@ -59,6 +61,11 @@ captured_pids() {
 			assert r["incident"]["orphaned"] is False, r["incident"]
 			assert r["capture"]["complete"] is True, r["capture"]
 		END
+	done
+	wait_event command-result 5
+	for i in 1 2 3 4 5; do
+		grep -qx "$(event_field captured PID "$i") $(event_field captured CORE "$i")" \
+			"$BATS_TEST_TMPDIR/safe"
 	done
 	watch_stop
 	family_is_normal
