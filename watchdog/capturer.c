@@ -201,7 +201,7 @@ static void wait_for_verdict(void)
 	uint64_t ms = sub_floor(until_ns, clock_now_ns()) / NS_PER_MS;
 
 	FAULT_POINT(VERDICT_WAIT);
-	if (wait_message(MESSAGE_BIT(CAPTURER_RELEASE), (int)min_u64(ms, RECORD_WAIT_MS)) &&
+	if (wait_message(MESSAGE_BIT(CAPTURER_RELEASE), (int)min_u64(ms, INT_MAX)) &&
 		me.in.incident == me.incident && me.in.kill)
 		capture_end_process(me.capture);
 }

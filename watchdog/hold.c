@@ -186,17 +186,21 @@ static bool is_listed(const struct crew_member *m, uint32_t *ret_new)
 		set->unlisted == 0;
 }
 
-/* Reads the registers for that capturer. False: it has to take the process over. */
+/*
+ * Reads the registers for that capturer, which may have given up waiting meanwhile: then it goes on
+ * without. False: it has to take the process over.
+ */
 static bool keep(struct crew_member *m)
 {
 	struct hold *h = m->watch->hold;
+	uint32_t ahead = HANDOVER_AHEAD;
 
 	if (registers_read(h->registers[m->place], &h->set, (uint16_t)m->target->index,
 		    m->result.pid) != 0)
 		return false;
-	m->holds = false; /* we go on to */
 	FAULT_POINT(REGISTERS_READ);
-	atomic_store(&h->handover[m->place].stage, HANDOVER_READ);
+	if (atomic_compare_exchange_strong(&h->handover[m->place].stage, &ahead, HANDOVER_READ))
+		m->holds = false; /* we go on to */
 	return true;
 }
 
@@ -240,8 +244,10 @@ static void hand_over(struct crew_member *m)
 	uint64_t until_ns = now_ns + HAND_OVER_NS;
 	uint64_t moved_ns = now_ns;
 	pid_t given = 0;
+	uint32_t ahead = HANDOVER_AHEAD;
 
-	atomic_store(&h->stage, HANDOVER_OPEN);
+	if (!atomic_compare_exchange_strong(&h->stage, &ahead, HANDOVER_OPEN))
+		return; /* it waits no longer: nobody is let go for nothing */
 	for (uint32_t n = 1; !atomic_load(&h->done) && now_ns < until_ns; n++) {
 		pid_t tid = atomic_load(&h->want);
 

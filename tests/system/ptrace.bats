@@ -260,6 +260,22 @@ normal_after_kill() {
 	wait_until 1 all_run
 }
 
+@test "an answer for which a capturer waits no longer is none: its core is kept, and nobody hangs" {
+	cg_new app 64M
+	OOMSNAP_FAULT=registers-read=stop watch_start app --set processes=all --set hold_timeout=500ms
+	others_new
+	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 57M --hold yes
+	wait_until 10 is_stopped "$WATCH_PID"
+	copied() { compgen -G "$DUMPS/*.partial/cgroup.*" > /dev/null; }
+	wait_until 3 copied
+	kill -CONT "$WATCH_PID"
+	wait_event released 1 20
+	wait_until 2 all_run
+	wait_event capture-partial
+	[[ $(event_line capture-failed) == *"holds another process of the target by ptrace"* ]]
+	watch_stop
+}
+
 @test "a capturer that hangs is given up at its deadline, and everybody runs" {
 	cg_new app 64M
 	OOMSNAP_FAULT=take-over=stop watch_start app --set deadline=1s --set hold_timeout=500ms

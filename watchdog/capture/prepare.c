@@ -58,19 +58,23 @@ static int give_tracer_up(struct run *run)
 		: 0;
 }
 
-/* Whether who holds the process has read its registers, and keeps it: then nobody is seized. */
+/*
+ * Whether who holds the process has read its registers, and keeps it: then nobody is seized. It is
+ * decided here, once: an answer that comes later finds that no one waits for it.
+ */
 static bool is_read(struct run *run)
 {
 	const struct timespec look = {.tv_nsec = (long)ANSWER_NS};
-	const struct handover *h = run->c->handover;
+	struct handover *h = run->c->handover;
+	uint32_t stage = HANDOVER_AHEAD;
 
 	/* Called off, or no answer: it is seized by us, as far as that goes. SEIZED will tell. */
-	if (!run_tell(run, CAPTURE_SEIZING))
-		return false;
-	while (atomic_load(&h->stage) == HANDOVER_AHEAD && clock_now_ns() < run->seize_until_ns &&
-		run_tell(run, CAPTURE_PROGRESS))
-		(void)nanosleep(&look, NULL); /* woken early: one look more */
-	return atomic_load(&h->stage) == HANDOVER_READ;
+	if (run_tell(run, CAPTURE_SEIZING))
+		while (atomic_load(&h->stage) == HANDOVER_AHEAD &&
+			clock_now_ns() < run->seize_until_ns && run_tell(run, CAPTURE_PROGRESS))
+			(void)nanosleep(&look, NULL); /* woken early: one look more */
+	(void)atomic_compare_exchange_strong(&h->stage, &stage, HANDOVER_CLOSED);
+	return stage == HANDOVER_READ;
 }
 
 /* Every thread, also of a process that another of ours holds. As tracer_call(). */

@@ -11,7 +11,9 @@
  * reads the registers itself, and lets nobody go.
  *
  * One writer each: want, tries, done are the taker's (os/ptrace.c), the others the giver's
- * (hold.c). All zero before the taker is asked.
+ * (hold.c). Of stage the first step is the taker's as well: whether the giver keeps the process is
+ * true for both from then on, so it is an exchange, from AHEAD to OPEN or READ by the giver, or to
+ * CLOSED by a taker that waits no longer (capture/prepare.c). All zero before the taker is asked.
  */
 #ifndef OOMSNAP_OS_HANDOVER_H
 #define OOMSNAP_OS_HANDOVER_H
