@@ -17,7 +17,8 @@
  * A capture that crashes this process or overruns its deadline loses its own file only: the kernel
  * detaches what a dead tracer held, and the watchdog forks a new capturer.
  *
- * Limits: the record is waited for RECORD_WAIT_MS, then the bundle is finished without it.
+ * Limits: the record is waited for RECORD_WAIT_MS, by captures that were set aside from their
+ * common deadline on; then they are finished without it.
  */
 #include "capturer.h"
 
@@ -370,6 +371,16 @@ static void finish_those_aside(bool has_record)
 	clear_up(count);
 }
 
+/* How long the next message may take: for ever, unless captures wait for their record. */
+static int aside_wait_ms(void)
+{
+	uint64_t ms = sub_floor(me.request.deadline_ns, clock_now_ns()) / NS_PER_MS;
+
+	if (!capture_aside(me.capture))
+		return -1;
+	return (int)min_u64(add_sat(ms, RECORD_WAIT_MS), INT_MAX);
+}
+
 static void on_request(void)
 {
 	int r = run_request();
@@ -448,15 +459,21 @@ _Noreturn void capturer_main(const struct capturer_setup *setup)
 	/* Without the right to lock, it works as long as nobody swaps us out. MCL_FUTURE would pull
 	 * whole cores into memory when they are mapped for the reports. */
 	(void)mlockall(MCL_CURRENT);
-	while (wait_message(MESSAGE_BIT(CAPTURER_REQUEST) | MESSAGE_BIT(CAPTURER_RECORD), -1)) {
-		if (me.in.kind == CAPTURER_REQUEST) {
+	while (!orphaned()) {
+		bool told =
+			wait_message(MESSAGE_BIT(CAPTURER_REQUEST) | MESSAGE_BIT(CAPTURER_RECORD),
+				aside_wait_ms());
+
+		if (told && me.in.kind == CAPTURER_REQUEST) {
 			on_request();
-		} else if (capture_aside(me.capture)) {
+		} else if (told && me.in.incident == me.incident && capture_aside(me.capture)) {
 			me.record = me.in.record;
 			finish_those_aside(/* has_record= */ true);
+		} else if (!told && !me.orphaned) {
+			if (!capture_aside(me.capture))
+				break; /* poll(2) itself fails: a new one is forked */
+			finish_those_aside(/* has_record= */ false);
 		}
-		if (orphaned())
-			break;
 	}
 	if (capture_aside(me.capture)) {
 		stand_in_for_guardian(); /* before the disk is waited for */

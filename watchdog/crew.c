@@ -53,19 +53,25 @@ static void step(struct target *t, enum engine_event_kind kind, bool more_proces
 	watch_step(t, &event);
 }
 
-/* Sends the record once the core is durable, or set aside, and the target released. */
+/*
+ * Sends the record once the core is durable, or set aside, and the target released. One that cannot
+ * be sent is told, and tried again at each beat.
+ */
 static void send_record(struct crew_member *m)
 {
 	struct capturer_message *msg = &m->watch->message;
+	bool again = m->unsent;
 
+	m->unsent = false;
 	if (m->state != CREW_FINISHING || !(m->durable || m->aside) || !m->released)
 		return;
 	memset(msg, 0, sizeof(*msg));
 	msg->kind = CAPTURER_RECORD;
 	msg->incident = (uint32_t)m->incident;
 	msg->record = m->record;
-	if (send(m->socket, msg, sizeof(*msg), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		tell_error(m->target, "capturer", -errno, "the report cannot be written");
+	m->unsent = send(m->socket, msg, sizeof(*msg), MSG_DONTWAIT | MSG_NOSIGNAL) < 0;
+	if (m->unsent && !again)
+		tell_error(m->target, "capturer", -errno, "the report cannot be written yet");
 }
 
 static void take_result(struct crew_member *m, const struct capturer_message *msg)
@@ -306,6 +312,7 @@ int crew_capture(struct target *t, uint64_t until_ns)
 	m->holds = w->message.is_hold;
 	m->sets_aside = w->message.request.set_aside;
 	m->asks = false;
+	m->unsent = false;
 	m->told_ns = 0;
 	m->target = t;
 	m->incident = t->record.incident;
@@ -381,11 +388,13 @@ void crew_let_go(struct target *t, bool kill)
 	}
 }
 
-void crew_end_hung(struct watch *w)
+void crew_beat(struct watch *w)
 {
 	for (uint32_t i = 0; i < w->crew_size; i++) {
 		struct crew_member *m = &w->crew[i];
 
+		if (m->unsent)
+			send_record(m);
 		if (m->state == CREW_FINISHING && m->told_ns &&
 			ledger_tracing(&w->ledger, m->place) &&
 			w->now_ns - m->told_ns >= CREW_HUNG_NS)

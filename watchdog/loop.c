@@ -343,7 +343,7 @@ static int on_beat(sd_event_source *source, uint64_t usec, void *user)
 	for (uint32_t i = 0; i < w->target_count; i++)
 		wiring_note_stopped(&w->target[i]);
 	wiring_rest(w);
-	crew_end_hung(w);
+	crew_beat(w);
 	(void)sd_event_source_set_time(source, (w->now_ns + WATCH_BEAT_NS) / NS_PER_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;

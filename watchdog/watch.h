@@ -174,6 +174,7 @@ struct crew_member {
 	uint64_t told_ns;	       /* when crew_let_go() told it; 0: not, or it never held */
 	bool durable;		       /* the core is; result holds what the capturer said */
 	bool released;		       /* the target is; record may be sent */
+	bool unsent;		       /* record could not be */
 	struct incident_record record; /* as it was at the release */
 	struct capture_result result;
 	char why[CAPTURER_WHY_MAX];
@@ -391,8 +392,11 @@ bool crew_busy_with(const struct target *t);
  */
 void crew_let_go(struct target *t, bool kill);
 
-/* At each beat: a capturer that still holds long after crew_let_go() hangs, and its end lets go. */
-void crew_end_hung(struct watch *w);
+/*
+ * At each beat: a capturer that still holds long after crew_let_go() hangs, and its end lets go; a
+ * record that could not be sent is tried again.
+ */
+void crew_beat(struct watch *w);
 
 /* The target is released: its captures may be finished. */
 void crew_released(struct target *t);
