@@ -221,6 +221,14 @@ static void look_at_processes(struct target *t)
 	t->candidate_count = count;
 }
 
+/* Which process has that pid now: 64 captures later it may be another's. 0: it is gone. */
+static uint64_t start_time(pid_t pid)
+{
+	struct procstat stat;
+
+	return process_look(pid, &stat) == 0 ? stat.start_time_ticks : 0;
+}
+
 /* Decides which processes this incident captures, and in which order: t->pids, t->pid_count. */
 static void choose_processes(struct target *t)
 {
@@ -235,7 +243,9 @@ static void choose_processes(struct target *t)
 	while (count) {
 		int leaker = rank_leaker(t->candidates, count, &reason);
 
-		t->pids[t->pid_count++] = t->candidates[leaker].pid;
+		t->pids[t->pid_count] = t->candidates[leaker].pid;
+		t->start_times[t->pid_count] = start_time(t->pids[t->pid_count]);
+		t->pid_count++;
 		if (t->config->policy.processes != PROCESSES_ALL)
 			break;
 		t->candidates[leaker] = t->candidates[--count];

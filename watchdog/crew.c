@@ -249,7 +249,6 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 {
 	const struct policy *p = &t->config->policy;
 	struct capture_request *r = &msg->request;
-	struct procstat stat;
 
 	msg->kind = CAPTURER_REQUEST;
 	msg->incident = (uint32_t)t->record.incident;
@@ -258,7 +257,7 @@ static void fill_request(const struct target *t, uint64_t until_ns, struct captu
 	(void)str_copy(r->target, sizeof(r->target), t->config->name); /* same size */
 	(void)str_copy(msg->directory, sizeof(msg->directory), t->config->directory); /* shorter */
 	r->pid = t->pids[t->pid_next];
-	r->start_time = process_look(r->pid, &stat) == 0 ? stat.start_time_ticks : 0;
+	r->start_time = t->start_times[t->pid_next];
 	r->deadline_ns = until_ns;
 	r->seize_timeout_ns = p->hold_timeout_ns;
 	r->max_bytes = p->max_use_bytes;

@@ -131,8 +131,9 @@ struct target {
 
 	uint32_t pid_count; /* to be captured in this incident, in order */
 	uint32_t pid_next;
-	uint32_t pid_over;		   /* further processes, for which there is no place */
-	pid_t *pids;			   /* WATCH_PIDS_MAX */
+	uint32_t pid_over; /* further processes, for which there is no place */
+	pid_t *pids;	   /* WATCH_PIDS_MAX */
+	uint64_t start_times[CAPTURE_ASIDE_MAX]; /* of the first pids, those to be captured */
 	struct rank_candidate *candidates; /* WATCH_PIDS_MAX; who held what at the last look */
 	uint32_t candidate_count;
 
