@@ -558,6 +558,51 @@ static void test_recover_while_others_die(void **state)
 	reap(victim);
 }
 
+/*
+ * A raised limit that a guardian cannot lower yet keeps nobody standing, and no start waiting: not
+ * for each of the ledgers either.
+ */
+static void test_recover_waits_for_no_lease(void **state)
+{
+	const struct place *p = *state;
+	const struct timespec trying = {.tv_sec = 5};
+	uint64_t begin_ns;
+	pid_t guardian[2];
+	int ends[2];
+	int status;
+
+	assert_int_equal(0, pipe2(ends, O_CLOEXEC));
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			struct ledger l;
+			int why;
+
+			if (ledger_open(p->dir, &l, &why) != 0 ||
+				ledger_note_file(&l, 1, LEDGER_LEASE, "/nowhere", "1") != 0)
+				_exit(1);
+			guardian[i] = fork();
+			if (guardian[i] == 0) {
+				(void)nanosleep(&trying, NULL);
+				_exit(0);
+			}
+			(void)!write(ends[1], &guardian[i], sizeof(guardian[i]));
+			(void)kill(getpid(), SIGKILL);
+		}
+		assert_int_equal(sizeof(guardian[i]), read(ends[0], &guardian[i], sizeof(pid_t)));
+		assert_int_equal(pid, waitpid(pid, &status, 0));
+	}
+	begin_ns = clock_now_ns();
+	recover(p, 0, 2);
+	assert_true(clock_now_ns() - begin_ns < 3 * NS_PER_S);
+	for (int i = 0; i < 2; i++)
+		(void)kill(guardian[i], SIGKILL); /* it sleeps for longer than that took */
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 /* The guardian inherits the lock: while it lives, it is the one who puts things back. */
 static void test_lock_is_inherited(void **state)
 {
@@ -830,6 +875,7 @@ int main(void)
 		TEST(test_tripwire),
 		TEST(test_stopped_by_others),
 		TEST(test_recover_while_others_die),
+		TEST(test_recover_waits_for_no_lease),
 		TEST(test_lock_is_inherited),
 		TEST(test_torn_entry),
 		TEST(test_torn_file),

@@ -40,10 +40,14 @@
 /*
  * For a guardian to undo what it can, or for all of them to die. Dying takes processor time, of
  * which a throttled container may have a hundredth, and waits for a write that is under way:
- * seconds.
+ * seconds. All ledgers share that time. Where nothing is in force but a raised limit, which a
+ * guardian cannot lower below what the target uses and tries for minutes, the target runs, and
+ * nobody waits longer than the dying take on an idle machine.
  */
 #define DYING_MS 10000
-#define DYING_STEP_MS 5
+#define DYING_LEASE_MS 500
+#define DYING_STEP_MS 5 /* growing */
+#define DYING_STEP_MAX_MS 50
 /* A kind beside LEDGER_KINDS: a process that others had stopped before us. */
 #define NOT_OURS 255U
 
@@ -579,45 +583,62 @@ static bool is_ours(const struct ledger *l)
 		atomic_load(&l->map->processes_used) <= LEDGER_PROCESSES_MAX;
 }
 
-/* How much of a ledger that others hold is in force. */
-static uint32_t count_of_others(int fd)
+/* The ledger that others hold, to look at. False where it is none of ours. */
+static bool look_into(int fd, struct ledger *ret)
 {
-	struct ledger l = {.fd = -1};
 	struct stat st;
-	uint32_t count = 0;
 
-	if (fstat(fd, &st) != 0 || st.st_size != (off_t)sizeof(struct ledger_map) ||
-		map_fd(fd, &l.map) != 0 || !l.map)
+	return fstat(fd, &st) == 0 && st.st_size == (off_t)sizeof(struct ledger_map) &&
+		map_fd(fd, &ret->map) == 0;
+}
+
+/* How much of it is in force, and how long that is to be waited for. */
+static uint32_t in_force(const struct ledger *l, uint32_t *ret_wait_ms)
+{
+	uint32_t all;
+
+	if (!is_ours(l))
 		return 0;
-	if (is_ours(&l))
-		count = ledger_count(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING);
-	(void)munmap(l.map, sizeof(struct ledger_map));
-	return count;
+	all = ledger_count(l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING);
+	*ret_wait_ms = ledger_count(l, LEDGER_ALL_TARGETS, LEDGER_BIT(LEDGER_LEASE)) == all
+		? DYING_LEASE_MS
+		: DYING_MS;
+	return all;
 }
 
 /*
  * Whether nobody of those whose ledger it is lives any more. They may be dying: the kernel closes
  * the files of a process only after it has freed its memory. Or one of them is undoing it just now:
- * then there is soon nothing in force, and nothing to wait for. *ret_in_force: what is in force
- * where the watchdog is dead, and others hold it all the same.
+ * then there is soon nothing in force, and nothing to wait for. *waited_ms: so far, for all
+ * ledgers. *ret_in_force: what is in force where the watchdog is dead, and others hold it all the
+ * same.
  */
-static bool lock(int fd, uint32_t *ret_in_force)
+static bool lock(int fd, uint32_t *waited_ms, uint32_t *ret_in_force)
 {
+	struct ledger l = {.fd = -1};
+	uint32_t step_ms = DYING_STEP_MS;
+	uint32_t wait_ms = 0;
+	bool locked;
+
 	*ret_in_force = 0;
-	for (int waited_ms = 0;; waited_ms += DYING_STEP_MS) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return true;
-		if (errno != EWOULDBLOCK || !owner_is_dead(fd))
-			return false;
-		*ret_in_force = count_of_others(fd);
-		if (!*ret_in_force || waited_ms >= DYING_MS)
-			return false;
-		(void)poll(NULL, 0, DYING_STEP_MS); /* an early return only means one more look */
+	while (!(locked = flock(fd, LOCK_EX | LOCK_NB) == 0)) {
+		if (errno != EWOULDBLOCK || !owner_is_dead(fd) || (!l.map && !look_into(fd, &l)))
+			break;
+		*ret_in_force = in_force(&l, &wait_ms);
+		if (!*ret_in_force || *waited_ms >= wait_ms)
+			break;
+		(void)poll(NULL, 0, (int)step_ms); /* an early return only means one more look */
+		*waited_ms += step_ms;
+		step_ms = step_ms * 2 < DYING_STEP_MAX_MS ? step_ms * 2 : DYING_STEP_MAX_MS;
 	}
+	if (l.map)
+		(void)munmap(l.map, sizeof(struct ledger_map));
+	return locked;
 }
 
 /* Undoes one file if nobody holds it and it is a ledger of ours; adds to the counts. */
-static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t *left)
+static void recover_one(
+	int dir_fd, const char *name, uint32_t *waited_ms, uint32_t *undone, uint32_t *left)
 {
 	_cleanup_close_ int fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	struct ledger l = {.fd = -1};
@@ -627,7 +648,7 @@ static void recover_one(int dir_fd, const char *name, uint32_t *undone, uint32_t
 
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
 		return;
-	if (!lock(fd, &after)) {
+	if (!lock(fd, waited_ms, &after)) {
 		*left += after;
 		return;
 	}
@@ -662,6 +683,7 @@ int ledger_recover(const char *dir, uint32_t *ret_undone, uint32_t *ret_left)
 {
 	_cleanup_closedir_ DIR *d = opendir(dir);
 	struct dirent *entry;
+	uint32_t waited_ms = 0;
 
 	*ret_undone = 0;
 	*ret_left = 0;
@@ -669,6 +691,6 @@ int ledger_recover(const char *dir, uint32_t *ret_undone, uint32_t *ret_left)
 		return errno == ENOENT ? 0 : -errno;
 	while ((entry = readdir(d))) // NOLINT(concurrency-mt-unsafe): a stream of our own
 		if (str_has_suffix(entry->d_name, LEDGER_SUFFIX))
-			recover_one(dirfd(d), entry->d_name, ret_undone, ret_left);
+			recover_one(dirfd(d), entry->d_name, &waited_ms, ret_undone, ret_left);
 	return 0;
 }

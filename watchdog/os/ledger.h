@@ -70,7 +70,8 @@ void ledger_close(struct ledger *l);
 /*
  * Undoes every ledger in DIR that no living process holds and removes what became empty. One whose
  * watchdog is dead and that is held all the same is waited for as long as something of it is in
- * force, at most ten seconds: its other processes are undoing it, or are dying too. Counts the
+ * force, at most ten seconds for all of them: its other processes are undoing it, or are dying too;
+ * where that is a raised limit alone, half a second. Counts the
  * entries that were undone and those still in force, held ones included. 0 or -errno of the
  * directory (none: 0).
  */
