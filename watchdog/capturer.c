@@ -50,7 +50,7 @@
 #include "report.h"
 
 #define RECORD_WAIT_MS 120000 /* of the slowest verdict: a hold, a lease and their timeouts */
-#define RELEASE_WAIT_NS (1 * NS_PER_S) /* beyond the deadline: the engine's own grace */
+#define RELEASE_WAIT_NS (3 * NS_PER_S) /* beyond the deadline: the engine's own grace */
 #define PROCESS_NAME "oomsnap-capture"
 
 /* All of it static: nothing is allocated after the start, and it is too large for the stack. */

@@ -551,7 +551,7 @@ static void test_deadlines(void **state)
 	assert_true(reported(&r, ENGINE_REPORT_HELD));
 	a = find(&r, ENGINE_ACTION_TIMER);
 	assert_non_null(a);
-	assert_int_equal(r.now_ns + r.policy.deadline_ns + ENGINE_GRACE_NS, a->until_ns);
+	assert_int_equal(r.now_ns + r.policy.deadline_ns + ENGINE_COPY_GRACE_NS, a->until_ns);
 	send(&r, ENGINE_EVENT_TICK, true);
 	assert_true(reported(&r, ENGINE_REPORT_OVERDUE));
 	a = find(&r, ENGINE_ACTION_TIMER);

@@ -399,7 +399,7 @@ static void in_holding(struct step *s)
 		break;
 	case ENGINE_EVENT_SEIZED:
 		set_state(s, ENGINE_CAPTURING);
-		timer(s, add_sat(s->now_ns, add_sat(s->policy->deadline_ns, ENGINE_GRACE_NS)));
+		timer(s, add_sat(s->now_ns, add_sat(s->policy->deadline_ns, ENGINE_COPY_GRACE_NS)));
 		report(s, ENGINE_REPORT_HELD);
 		break;
 	case ENGINE_EVENT_COPIED: /* a capture so small that SEIZED was overtaken */

@@ -149,6 +149,9 @@ struct engine {
 #define ENGINE_COOLDOWN_LOOK_NS 100000000ULL /* in cooldown, near the limit or not */
 #define ENGINE_RETRY_NS 100000000ULL	     /* of an undo that could not be completed */
 #define ENGINE_GRACE_NS 1000000000ULL	     /* beyond the capturer's own deadlines */
+/* Beyond the deadline of the copy: a worker that a disk does not answer is waited for 2 s first,
+ * and what was copied until then is worth more than that time. */
+#define ENGINE_COPY_GRACE_NS 3000000000ULL
 
 /* Starts in GONE: the first event is APPEARED. */
 void engine_init(struct engine *e, const struct engine_means *means);
