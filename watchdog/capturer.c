@@ -242,7 +242,7 @@ static bool on_moment(void *user, enum capture_moment moment, const struct captu
 	case CAPTURE_PROGRESS:
 		break;
 	}
-	return !orphaned();
+	return !orphaned() && !atomic_load(&me.setup->handover->called_off);
 }
 
 /* --- one exchange -------------------------------------------------------------------------- */

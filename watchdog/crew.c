@@ -104,8 +104,10 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 			hold_answer(m);
 		break;
 	case CAPTURER_SEIZED:
-		if (m->state == CREW_COPYING)
+		if (m->state == CREW_COPYING) {
+			m->seized = true;
 			step(t, ENGINE_EVENT_SEIZED, false);
+		}
 		break;
 	case CAPTURER_COPIED:
 		if (m->state != CREW_COPYING)
@@ -312,6 +314,7 @@ int crew_capture(struct target *t, uint64_t until_ns)
 	m->sets_aside = w->message.request.set_aside;
 	m->asks = false;
 	m->unsent = false;
+	m->seized = false;
 	m->told_ns = 0;
 	m->target = t;
 	m->incident = t->record.incident;
@@ -324,13 +327,32 @@ int crew_capture(struct target *t, uint64_t until_ns)
 	return 0;
 }
 
+/*
+ * Ends the copy of one that has set others aside, which its death would leave unfinished. False:
+ * it does not let go in time, or would not before it has seized the process, or been answered.
+ */
+static bool call_off(struct crew_member *m)
+{
+	struct pollfd p = {.fd = m->pidfd, .events = POLLIN};
+
+	if (!m->aside || !m->seized || m->holds)
+		return false;
+	atomic_store(&hold_handover(m->watch, m->place)->called_off, 1);
+	for (int ms = 0; ledger_tracing(&m->watch->ledger, m->place); ms++)
+		if (ms == CREW_END_MS || poll(&p, 1, 1) > 0)
+			return false;
+	m->state = CREW_FINISHING;
+	m->aside++; /* as far as it was copied */
+	return true;
+}
+
 void crew_abort(struct target *t)
 {
 	for (uint32_t i = 0; i < t->watch->crew_size; i++) {
 		struct crew_member *m = &t->watch->crew[i];
 		struct pollfd p = {.fd = m->pidfd, .events = POLLIN};
 
-		if (m->state != CREW_COPYING || m->target != t)
+		if (m->state != CREW_COPYING || m->target != t || call_off(m))
 			continue;
 		(void)process_signal(m->pidfd, SIGKILL); /* gone is as good */
 		/* Whom it has seized stands still until it is gone: a release is none before. */

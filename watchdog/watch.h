@@ -176,6 +176,7 @@ struct crew_member {
 	bool durable;		       /* the core is; result holds what the capturer said */
 	bool released;		       /* the target is; record may be sent */
 	bool unsent;		       /* record could not be */
+	bool seized;		       /* it has said so, of the process that it copies */
 	struct incident_record record; /* as it was at the release */
 	struct capture_result result;
 	char why[CAPTURER_WHY_MAX];
@@ -381,7 +382,11 @@ void crew_stop(struct watch *w);
  */
 int crew_capture(struct target *t, uint64_t until_ns);
 
-/* Ends the capture of a target that is still copying: the capturer dies and lets go. */
+/*
+ * Ends the capture of a target that is still copying: the capturer dies and lets go. One that has
+ * set others of the incident aside ends the copy by itself instead, if it does so at once, and
+ * finishes them all.
+ */
 void crew_abort(struct target *t);
 
 /* Whether a capture of this target is not finished yet. */

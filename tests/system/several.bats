@@ -100,6 +100,26 @@ all_finished() {
 }
 
 # bats test_tags=lane:host
+@test "the watchdog is stopped while one is copied: that one is cut off, those before it are whole" {
+	local bundle whole=0
+	cg_new app 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-pages=wait watch_start app \
+		--set processes=all
+	family 6
+	third() { [ "$(compgen -G "$DUMPS/*.partial" | wc -l)" -ge 3 ]; }
+	wait_until 20 third
+	watch_stop
+	family_is_normal
+	finished() { ! unfinished; }
+	wait_until 20 finished
+	for bundle in "$DUMPS"/*Z-*; do
+		! core_is_whole "$bundle/core" $((2 << 20)) || whole=$((whole + 1))
+		grep -q '"orphaned": *false' "$bundle/report.json"
+	done
+	[ "$whole" -ge 2 ]
+}
+
+# bats test_tags=lane:host
 @test "the capturer dies before it has finished any: that is told, and the cores open" {
 	cg_new app 64M
 	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-sync=kill watch_start app \

@@ -35,6 +35,7 @@ struct handover {
 	_Atomic uint32_t stage; /* enum handover_stage */
 	_Atomic int32_t denied; /* thread that the giver does not hold */
 	_Atomic int32_t kept;	/* thread that it holds and cannot let go: it has not stopped */
+	_Atomic uint32_t called_off; /* in any hold: the copy is to end, as at its deadline */
 };
 
 #endif
