@@ -186,8 +186,8 @@ static void keep_first(int *error, int r)
 		*error = r;
 }
 
-int capture_retain(int directory_fd, const char *target, uint32_t spare, uint32_t keep,
-	uint64_t max_use_bytes)
+int capture_retain(
+	int directory_fd, const char *target, uint32_t spare, uint32_t keep, uint64_t max_use_bytes)
 {
 	struct bundle_list finished = {0};
 	struct bundle_list partial = {0};

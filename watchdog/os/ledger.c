@@ -589,7 +589,7 @@ static bool look_into(int fd, struct ledger *ret)
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && st.st_size == (off_t)sizeof(struct ledger_map) &&
-		map_fd(fd, &ret->map) == 0;
+		map_fd(fd, &ret->map) == 0 && ret->map;
 }
 
 /* How much of it is in force, and how long that is to be waited for. */
@@ -621,7 +621,7 @@ static bool lock(int fd, uint32_t *waited_ms, uint32_t *ret_in_force)
 	bool locked;
 
 	*ret_in_force = 0;
-	while (!(locked = flock(fd, LOCK_EX | LOCK_NB) == 0)) {
+	while (!(locked = (flock(fd, LOCK_EX | LOCK_NB) == 0))) {
 		if (errno != EWOULDBLOCK || !owner_is_dead(fd) || (!l.map && !look_into(fd, &l)))
 			break;
 		*ret_in_force = in_force(&l, &wait_ms);
