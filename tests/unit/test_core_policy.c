@@ -175,9 +175,9 @@ static void test_next_look(void **state)
 	struct sample s = sample_of(100 * MIB);
 
 	(void)state;
-	/* 800 MiB to go at 4 GiB/s, growing or not. */
-	assert_int_equal(195312500, policy_next_look_ns(&t, &s, 0, false));
-	assert_int_equal(195312500, policy_next_look_ns(&t, &s, MIB, false));
+	/* 800 MiB to go at 6 GiB/s, growing or not. */
+	assert_int_equal(130208333, policy_next_look_ns(&t, &s, 0, false));
+	assert_int_equal(130208333, policy_next_look_ns(&t, &s, MIB, false));
 	/* The kernel wakes us: the measured rate alone counts, within its bounds. */
 	assert_int_equal(POLICY_LOOK_MAX_NS, policy_next_look_ns(&t, &s, 0, true));
 	assert_int_equal(POLICY_LOOK_IDLE_MAX_NS, policy_next_look_ns(&t, &s, 1, true));
@@ -185,15 +185,15 @@ static void test_next_look(void **state)
 	/* But where page cache holds current above the notice's threshold it does not come. */
 	s.current_bytes = 850 * MIB;
 	s.inactive_file_bytes = 750 * MIB;
-	assert_int_equal(195312500, policy_next_look_ns(&t, &s, 0, true));
+	assert_int_equal(130208333, policy_next_look_ns(&t, &s, 0, true));
 	/* Armed, the next notice is that of the trip. */
 	s = sample_of(860 * MIB);
-	assert_int_equal(9765625, policy_next_look_ns(&t, &s, 0, false));
+	assert_int_equal(6510416, policy_next_look_ns(&t, &s, 0, false));
 	assert_int_equal(POLICY_LOOK_ARMED_MAX_NS, policy_next_look_ns(&t, &s, 0, true));
 	assert_int_equal(10000000, policy_next_look_ns(&t, &s, 1000 * MIB, true));
 	s.current_bytes += 100 * MIB;
 	s.inactive_file_bytes = 100 * MIB;
-	assert_int_equal(9765625, policy_next_look_ns(&t, &s, 0, true));
+	assert_int_equal(6510416, policy_next_look_ns(&t, &s, 0, true));
 	s = sample_of(900 * MIB);
 	assert_int_equal(POLICY_LOOK_MIN_NS, policy_next_look_ns(&t, &s, 0, false));
 	s.limit_bytes = POLICY_SMALL_LIMIT_BYTES;
