@@ -77,6 +77,16 @@ static void end_capturer(struct ledger *ledger, uint32_t place)
 	ledger_set_tracing(ledger, place, false);
 }
 
+/* Whether it traces, and may let go by itself: one that is stopped will not. */
+static bool lets_go(const struct ledger *ledger, uint32_t place)
+{
+	struct procstat stat;
+	pid_t pid = ledger_capturer(ledger, place);
+
+	return pid > 0 && ledger_tracing(ledger, place) &&
+		(process_look(pid, &stat) != 0 || stat.state != 'T');
+}
+
 static void wait_for_capturers(struct ledger *ledger)
 {
 	uint64_t until_ns = clock_now_ns() + GUARDIAN_DETACH_NS;
@@ -85,8 +95,7 @@ static void wait_for_capturers(struct ledger *ledger)
 	while (tracing && clock_now_ns() < until_ns) {
 		tracing = false;
 		for (uint32_t i = 0; i < LEDGER_CAPTURERS_MAX; i++)
-			tracing = tracing ||
-				(ledger_capturer(ledger, i) > 0 && ledger_tracing(ledger, i));
+			tracing = tracing || lets_go(ledger, i);
 		if (tracing)
 			nap(GUARDIAN_STEP_MS);
 	}

@@ -31,7 +31,7 @@
 
 #define PF_EXITING 0x4U		       /* include/linux/sched.h; field 9 of stat */
 #define WORKER_GRACE_NS (2 * NS_PER_S) /* for a worker in a system call to come back */
-#define TICK_NS (20 * NS_PER_MS)       /* between two looks of the waiting thread */
+#define TICK_NS (5 * NS_PER_MS)	       /* between two looks: the guardian waits for four */
 
 static int call_protected(void *arg)
 {
