@@ -204,14 +204,6 @@ static int put_off(struct command *c, const struct environment *e)
 	return 0;
 }
 
-static bool is_tripped(const struct watch *w)
-{
-	for (uint32_t i = 0; i < w->target_count; i++)
-		if (engine_in_incident(&w->target[i].engine))
-			return true;
-	return false;
-}
-
 static int on_later(sd_event_source *source, uint64_t usec, void *user)
 {
 	struct command *c = user;
@@ -233,7 +225,7 @@ static void go_on(struct command *c)
 	while (c->waiting && c->pid <= 0 && !c->later) {
 		struct command_waiting *first = c->waiting;
 
-		if (is_tripped(w) &&
+		if (watch_in_incident(w) &&
 			sd_event_add_time(w->event, &c->later, CLOCK_MONOTONIC,
 				(w->now_ns + COMMAND_LATER_NS) / NS_PER_US, 0, on_later, c) >= 0)
 			return;

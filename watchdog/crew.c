@@ -189,9 +189,7 @@ static int on_refork(sd_event_source *source, uint64_t usec, void *user)
 
 	(void)usec;
 	watch_wake(m->watch);
-	for (uint32_t i = 0; i < m->watch->target_count; i++) {
-		if (!engine_in_incident(&m->watch->target[i].engine))
-			continue;
+	if (watch_in_incident(m->watch)) {
 		(void)sd_event_source_set_time(
 			source, (m->watch->now_ns + CREW_REFORK_NS) / NS_PER_US);
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

@@ -23,7 +23,7 @@
  * waited for, or its parent could not.
  *
  * Nothing here allocates after hold_open(). The loop is kept busy for HOLD_SETTLE_NS at the trip,
- * for 4 us for each thread whose registers are read, for HAND_OVER_IDLE_NS and a little for each
+ * for 8 us for each thread whose registers are read, for HAND_OVER_IDLE_NS and a little for each
  * thread at a handover, and for HOLD_RELEASE_NS at the release, at most.
  */
 #include <errno.h>

@@ -201,6 +201,14 @@ void watch_kernel_stop(struct target *t)
 
 /* --- sources ------------------------------------------------------------------------------- */
 
+bool watch_in_incident(const struct watch *w)
+{
+	for (uint32_t i = 0; i < w->target_count; i++)
+		if (engine_in_incident(&w->target[i].engine))
+			return true;
+	return false;
+}
+
 void watch_wake(struct watch *w)
 {
 	w->now_ns = clock_now_ns();
@@ -458,11 +466,11 @@ static void drop_targets(struct watch *w)
 	board_resize(&w->board, 0);
 }
 
-static bool in_incident(const struct watch *w)
+/* Whether an incident, or what is left to do of one, needs the configuration as it is. */
+static bool needs_config(const struct watch *w)
 {
-	for (uint32_t i = 0; i < w->target_count; i++)
-		if (engine_in_incident(&w->target[i].engine))
-			return true;
+	if (watch_in_incident(w))
+		return true;
 	for (uint32_t i = 0; i < w->crew_size; i++)
 		if (w->crew[i].state == CREW_COPYING || w->crew[i].state == CREW_FINISHING)
 			return true;
@@ -478,7 +486,7 @@ static int on_reload_time(sd_event_source *source, uint64_t usec, void *user)
 
 	(void)usec;
 	watch_wake(w);
-	if (in_incident(w)) { /* a target keeps the policy with which its incident began */
+	if (needs_config(w)) { /* a target keeps the policy with which its incident began */
 		(void)sd_event_source_set_time(source, (w->now_ns + 50 * NS_PER_MS) / NS_PER_US);
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 		return 0;

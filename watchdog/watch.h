@@ -223,6 +223,9 @@ struct watch {
 /* The start of every callback: reads the clock into now_ns and gives a sign of life. */
 void watch_wake(struct watch *w);
 
+/* Whether any target is tripped: then nothing is forked. */
+bool watch_in_incident(const struct watch *w);
+
 /* Feeds an event to a target's engine and performs what it asks for, outcomes included. */
 void watch_step(struct target *t, struct engine_event *event);
 

@@ -41,6 +41,21 @@ many_new() {
 	cg_spawn app "$LEAKER" --pattern threads --threads "$MANY" --rate 300 --total 205M --hold yes
 }
 
+# killed_at POINT: a target that leaks, and who comes to that point is killed there: a process that
+# is handed over has MANY threads.
+killed_at() {
+	case $1 in
+		hand-over | verdict-wait)
+			OOMSNAP_FAULT="$1=kill" many_new
+			return
+			;;
+	esac
+	cg_new app 64M
+	OOMSNAP_FAULT="$1=kill" watch_start app
+	others_new
+	cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
+}
+
 # others_new [PROGRAM...]: others in the target; one that forks now and then, and one that waits.
 others_new() {
 	local program
@@ -212,14 +227,7 @@ normal_after_kill() {
 @test "the watchdog is killed at every point of a hold by ptrace" {
 	local point
 	for point in seize-noted hold-on registers-read hand-over release-before release-mid released; do
-		if [ $point = hand-over ]; then
-			OOMSNAP_FAULT="$point=kill" many_new
-		else
-			cg_new app 64M
-			OOMSNAP_FAULT="$point=kill" watch_start app
-			others_new
-			cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
-		fi
+		killed_at "$point"
 		wait_until 30 is_gone "$WATCH_PID"
 		wait_until 2 all_run || {
 			echo "not all run after a death at $point" >&2
@@ -235,14 +243,7 @@ normal_after_kill() {
 @test "the capturer is killed at every point of a hold by ptrace" {
 	local point
 	for point in take-over capture-seized capture-copied verdict-wait; do
-		if [ $point = verdict-wait ]; then
-			OOMSNAP_FAULT="$point=kill" many_new
-		else
-			cg_new app 64M
-			OOMSNAP_FAULT="$point=kill" watch_start app
-			others_new
-			cg_spawn app "$LEAKER" --pattern threads --threads 4 --rate 100 --total 57M --hold yes
-		fi
+		killed_at "$point"
 		wait_event released 1 60
 		wait_until 2 all_run || {
 			echo "not all run after a death at $point" >&2

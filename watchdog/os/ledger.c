@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "os/cgroup_ops.h"
@@ -629,7 +630,7 @@ static bool lock(int fd, uint32_t *waited_ms, uint32_t *ret_in_force)
 			break;
 		(void)poll(NULL, 0, (int)step_ms); /* an early return only means one more look */
 		*waited_ms += step_ms;
-		step_ms = step_ms * 2 < DYING_STEP_MAX_MS ? step_ms * 2 : DYING_STEP_MAX_MS;
+		step_ms = (uint32_t)min_u64((uint64_t)step_ms * 2, DYING_STEP_MAX_MS);
 	}
 	if (l.map)
 		(void)munmap(l.map, sizeof(struct ledger_map));

@@ -19,7 +19,7 @@
 
 /*
  * The most threads whose registers are read, and their bytes: x86-64 with AVX-512 takes 3.4 KiB a
- * thread. All of this is memory that a sidecar has to have ready. 1,024 threads take 4 to 8 ms, in
+ * thread. All of this is memory that a sidecar has to have ready. 1,024 threads take some 8 ms, in
  * which the watchdog looks at nothing else.
  */
 #define REGISTERS_THREADS_MAX 1024U
@@ -54,7 +54,7 @@ enum registers_result {
 
 /*
  * Reads all register sets that a core takes, and the blocked signals, of the threads under that
- * mark of the process pid: PTRACE_GETREGSET, PTRACE_GETSIGMASK (ptrace(2)), some 4 us a thread. On
+ * mark of the process pid: PTRACE_GETREGSET, PTRACE_GETSIGMASK (ptrace(2)), some 8 us a thread. On
  * the thread that traces them. A thread that does not stand is in it without registers. 0,
  * REGISTERS_NONE, REGISTERS_FULL; then what is in r means nothing.
  */
