@@ -453,12 +453,14 @@ _Noreturn void capturer_main(const struct capturer_setup *setup)
 	(void)prctl(PR_SET_NAME, PROCESS_NAME, 0, 0, 0);
 	reset_signals();
 	keep_descriptors(setup);
+	/* Without the right to lock, it works as long as nobody swaps us out. MCL_FUTURE would pull
+	 * whole cores into memory when they are mapped for the reports. The program itself is
+	 * fetched; of the tables, which come then, what is there is kept. */
+	(void)mlockall(MCL_CURRENT);
 	r = capture_new(&capture_limits_default, &me.capture);
 	if (r < 0)
 		_exit(1); /* the watchdog sees its death and says so */
-	/* Without the right to lock, it works as long as nobody swaps us out. MCL_FUTURE would pull
-	 * whole cores into memory when they are mapped for the reports. */
-	(void)mlockall(MCL_CURRENT);
+	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
 	while (!orphaned()) {
 		bool told =
 			wait_message(MESSAGE_BIT(CAPTURER_REQUEST) | MESSAGE_BIT(CAPTURER_RECORD),

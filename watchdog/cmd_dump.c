@@ -534,7 +534,7 @@ static int run(struct dump *d)
 		return code;
 	}
 	(void)process_prefer_session(); /* without the right it stays as it is */
-	limits.touch = false;
+	limits.touch_threads = limits.touch_mappings = 0;
 	if (capture_new(&limits, &d->capture) < 0) {
 		say("no memory for the tables of a capture");
 		return EXIT_CODE_FAILED;

@@ -31,6 +31,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/checked.h"
@@ -82,22 +83,25 @@ static bool is_wanted(const struct config *config)
 	return wanted;
 }
 
-/* Shared with the capturers; touched now, as a plain sidecar may not lock anything. */
-static void *share(size_t bytes)
+/* Shared with the capturers; its begin touched now, as a plain sidecar may not lock anything. */
+static void *share(size_t bytes, size_t touched)
 {
-	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
-		-1, 0);
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (at != MAP_FAILED)
+		memset(at, 0, touched);
+	return at;
 }
 
 int hold_open(struct watch *w)
 {
-	struct hold *h = share(sizeof(*h));
+	struct hold *h = share(sizeof(*h), sizeof(*h));
 	int r;
 
 	if (h == MAP_FAILED)
 		return -errno;
 	for (uint32_t i = 0; is_wanted(w->config) && i < crew_wanted(w->config); i++) {
-		h->registers[i] = share(sizeof(*h->registers[i]));
+		h->registers[i] = share(sizeof(*h->registers[i]), REGISTERS_TOUCH_BYTES);
 		if (h->registers[i] == MAP_FAILED)
 			return -errno;
 	}

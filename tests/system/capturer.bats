@@ -49,6 +49,33 @@ finished() {
 	watch_stop
 }
 
+# capturers_take KIB: each capturer that waits has at most that much memory of its own.
+capturers_take() {
+	local pid found=0 kib
+	for pid in $(pgrep -P "$WATCH_PID" -x oomsnap-capture); do
+		kib=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
+		echo "capturer $pid: $kib KiB"
+		[ "$kib" -gt 4096 ] && [ "$kib" -le "$1" ] || return 1
+		found=$((found + 1))
+	done
+	[ "$found" -ge 1 ]
+}
+
+# Two of them and who enters a sidecar share its 64 MiB.
+@test "while it waits it takes little memory, with and without the right to lock it" {
+	cg_new app 64M
+	watch_start app
+	wait_until 10 capturers_take 20480 # with its own pages of what the watchdog had when it forked
+	watch_stop
+	printf '#!/bin/sh\nexec prlimit --memlock=65536 setpriv --bounding-set=-ipc_lock --inh-caps=-all "%s" "$@"\n' \
+		"$OOMSNAP" > "$BATS_TEST_TMPDIR/unlocked"
+	chmod +x "$BATS_TEST_TMPDIR/unlocked"
+	OOMSNAP_WATCH=$BATS_TEST_TMPDIR/unlocked watch_start app
+	grep -q '"MESSAGE":"mlockall: ' "$EVENTS"
+	wait_until 10 capturers_take 12288
+	watch_stop
+}
+
 # refused DIRECTORY PATTERN [COMMAND...]: watch ends at its start with an event that says so, check says
 # the same, and neither leaves anything.
 refused() {

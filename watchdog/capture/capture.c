@@ -18,12 +18,14 @@
  * nothing on disk. The threads are let go on every path, by one function, and if this process dies
  * the kernel does it.
  *
- * Memory: everything is allocated by capture_new(), and touched where a capture must not need any:
- * with the default limits 22 MiB, of which the table of 131,072 mappings is 6.0, that of segments
- * 5.3, names 4.0, buffers 5.6, stack pointers and threads 0.6, the bitmap of thread ids 0.5. By
- * hand the tables take what their mappings need. capture_run() allocates nothing, with one
- * exception after the target has been let go or killed: a new tracer thread, where a thread of the
- * target could not be stopped, or was to be killed.
+ * Memory: everything is allocated by capture_new(), with the default limits 22 MiB: buffers 5.6,
+ * the table of 131,072 mappings 6.0, that of segments 5.3, names 4.0, stack pointers and threads
+ * 0.6, the bitmap of thread ids 0.5. Of the tables, which are made for what no kernel allows by
+ * default (vm.max_map_count is 65,530), as much is touched as a large service needs, and a sidecar
+ * keeps the rest of its limit for who enters it (a runtime's exec takes 20 MiB there). For larger
+ * ones, and by hand for all, the tables take pages as they fill. capture_run() allocates nothing
+ * else, with one exception after the target has been let go or killed: a new tracer thread, where
+ * a thread of the target could not be stopped, or was to be killed.
  *
  * Refuses: 32-bit programs.
  */
@@ -52,7 +54,8 @@ const struct capture_limits capture_limits_default = {
 	.max_mappings = 131072,
 	.copy_threads = 2,
 	.buffer_bytes = 512U << 10,
-	.touch = true,
+	.touch_threads = 2048,
+	.touch_mappings = 8192,
 };
 
 const char *capture_status_name(enum capture_status status)

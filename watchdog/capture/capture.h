@@ -5,12 +5,11 @@
  * own means (cgroup freeze, SIGSTOP); nothing here signals, freezes or thaws.
  *
  * Life of a capture:
- *     capture_new()      at start: all memory is allocated, touched and (by the caller) locked
- *     capture_set_directory() or capture_set_output()   once: opens and checks the place; at the
- *                        latest in the callback of CAPTURE_SEIZED
- *     capture_run()      seize, registers, maps, plan, headers, pages, COPIED, detach, fdatasync
- *     capture_finish()   fsync, rename .partial -> final, fsync of the directory
- * Within capture_run() nothing is allocated, forked or exec'd.
+ *     capture_new()      at start: all memory is allocated, what is usual touched and (by the
+ * caller) locked capture_set_directory() or capture_set_output()   once: opens and checks the
+ * place; at the latest in the callback of CAPTURE_SEIZED capture_run()      seize, registers, maps,
+ * plan, headers, pages, COPIED, detach, fdatasync capture_finish()   fsync, rename .partial ->
+ * final, fsync of the directory Within capture_run() nothing is allocated, forked or exec'd.
  */
 #ifndef OOMSNAP_CAPTURE_CAPTURE_H
 #define OOMSNAP_CAPTURE_CAPTURE_H
@@ -107,10 +106,13 @@ struct capture_limits {
 	uint32_t max_mappings;
 	uint32_t copy_threads; /* 1..4 workers, created now */
 	uint32_t buffer_bytes; /* one of a worker's */
-	bool touch; /* all memory now, so that a capture needs none; else the tables as they fill */
+	/* For so many all memory is touched now, so that a capture needs none; beyond, the tables
+	 * take it as they fill. */
+	uint32_t touch_threads;
+	uint32_t touch_mappings;
 };
-/* 32,768 threads, 131,072 mappings, 2 workers, touched; the memory that this takes is stated in
- * capture.c. */
+/* 32,768 threads, 131,072 mappings, 2 workers, touched for 2,048 and 8,192; the memory that this
+ * takes is stated in capture.c. */
 extern const struct capture_limits capture_limits_default;
 
 /*
@@ -132,8 +134,8 @@ typedef bool capture_callback(
 	void *user, enum capture_moment moment, const struct capture_result *result);
 
 /*
- * Allocates everything that captures will need, starts the copy workers (parked), and touches the
- * memory where limits->touch says so. The calling thread, which is to call capture_run(), and the
+ * Allocates everything that captures will need, starts the copy workers (parked), and touches as
+ * much memory as limits says. The calling thread, which is to call capture_run(), and the
  * workers get the nice value -20 where they may and nobody has chosen one. 0, or -ENOMEM, -EAGAIN.
  * capture_free() accepts NULL.
  */

@@ -38,16 +38,19 @@
 /* --- tables -------------------------------------------------------------------------------- */
 
 #define TABLE_ALIGN 64U
+#define TOUCH_NAME_BYTES 64U /* a mapping: most have no name, or share one */
 
 static size_t padded(size_t bytes)
 {
 	return (bytes + TABLE_ALIGN - 1) / TABLE_ALIGN * TABLE_ALIGN;
 }
 
-static void *take(unsigned char **at, size_t bytes)
+/* The next table, and touches its first bytes. */
+static void *take(unsigned char **at, size_t bytes, size_t touched)
 {
 	void *table = *at;
 
+	memset(table, 0, touched < bytes ? touched : bytes);
 	*at += padded(bytes);
 	return table;
 }
@@ -77,24 +80,27 @@ int plan_new(const struct capture_limits *limits, struct capture_plan **ret)
 		free(plan);
 		return -ENOMEM;
 	}
-	if (limits->touch)
-		memset(plan->memory, 0, plan->memory_bytes);
 	at = plan->memory;
 	plan->max_threads = limits->max_threads;
 	plan->max_regions = limits->max_mappings;
 	plan->max_segments = (uint32_t)segments;
-	plan->threads = take(&at, threads * sizeof(*plan->threads));
-	plan->ns_tids = take(&at, threads * sizeof(*plan->ns_tids));
-	plan->stack_pointers = take(&at, threads * sizeof(*plan->stack_pointers));
-	plan->varying = take(&at, threads * arch_regset_varying * sizeof(*plan->varying));
-	plan->regions = take(&at, regions * sizeof(*plan->regions));
-	plan->segments = take(&at, segments * sizeof(*plan->segments));
-	plan->order = take(&at, segments * sizeof(*plan->order));
-	plan->names = take(&at, PLAN_NAMES_BYTES);
-	plan->text = take(&at, PLAN_TEXT_BYTES);
-	plan->notes = take(&at, PLAN_NOTES_BYTES);
-	plan->regset = take(&at, ARCH_REGSET_MAX_BYTES);
-	ptrace_set_init(&plan->set, plan->threads, plan->max_threads, at);
+#define TAKE(table, count, touched) \
+	((table) = take(&at, (count) * sizeof(*(table)), (touched) * sizeof(*(table))))
+	TAKE(plan->threads, threads, limits->touch_threads);
+	TAKE(plan->ns_tids, threads, limits->touch_threads);
+	TAKE(plan->stack_pointers, threads, limits->touch_threads);
+	TAKE(plan->varying, threads * arch_regset_varying,
+		(size_t)limits->touch_threads * arch_regset_varying);
+	TAKE(plan->regions, regions, limits->touch_mappings);
+	TAKE(plan->segments, segments, limits->touch_mappings);
+	TAKE(plan->order, segments, limits->touch_mappings);
+	TAKE(plan->names, PLAN_NAMES_BYTES, (size_t)limits->touch_mappings * TOUCH_NAME_BYTES);
+	TAKE(plan->text, PLAN_TEXT_BYTES, PLAN_TEXT_BYTES);
+	TAKE(plan->notes, PLAN_NOTES_BYTES, PLAN_NOTES_BYTES);
+	TAKE(plan->regset, ARCH_REGSET_MAX_BYTES, ARCH_REGSET_MAX_BYTES);
+#undef TAKE
+	ptrace_set_init(&plan->set, plan->threads, plan->max_threads,
+		take(&at, PTRACE_BITMAP_BYTES, PTRACE_BITMAP_BYTES));
 	plan->proc_fd = plan->mm_fd = -1;
 	plan->pages.pagemap_fd = plan->pages.mem_fd = plan->pages.map_files_fd = -1;
 	*ret = plan;

@@ -88,7 +88,7 @@ struct capture_plan {
 	unsigned char auxv[PLAN_AUXV_BYTES];
 };
 
-/* Allocates and touches everything. 0 or -ENOMEM. plan_free() accepts NULL. */
+/* Allocates everything, and touches what limits says. 0 or -ENOMEM. plan_free() accepts NULL. */
 int plan_new(const struct capture_limits *limits, struct capture_plan **ret);
 void plan_free(struct capture_plan *plan);
 

@@ -19,8 +19,7 @@
 
 /*
  * The most threads whose registers are read, and their bytes: x86-64 with AVX-512 takes 3.4 KiB a
- * thread. All of this is memory that a sidecar has to have ready. 1,024 threads take some 8 ms, in
- * which the watchdog looks at nothing else.
+ * thread. 1,024 threads take some 8 ms, in which the watchdog looks at nothing else.
  */
 #define REGISTERS_THREADS_MAX 1024U
 #define REGISTERS_ROOM_BYTES (4U << 20)
@@ -46,6 +45,9 @@ struct registers {
 	/* A set is read to where it stays, so that the last one finds room for the largest. */
 	unsigned char bytes[REGISTERS_ROOM_BYTES + ARCH_REGSET_MAX_BYTES];
 };
+
+/* Of a struct registers, memory that a sidecar should have ready: some 250 threads. */
+#define REGISTERS_TOUCH_BYTES (offsetof(struct registers, bytes) + REGISTERS_ROOM_BYTES / 4)
 
 enum registers_result {
 	REGISTERS_NONE = 1, /* no thread of it stands in this set */
