@@ -416,6 +416,8 @@ static __always_inline bool consider(
 	if (!(flags & WIRE_ARMED))
 		return false;
 	usage_pages = usage_of(css);
+	if (usage_pages >= READ_ONCE(t->notice_pages))
+		trip_tell(place, hook, usage_pages);
 	if (!reached(t, flags, css, hook, usage_pages))
 		return false;
 	if (READ_ONCE(trip_state.closed))

@@ -46,8 +46,8 @@ enum wire_hook {
 
 enum wire_kind {
 	WIRE_KIND_STOPPED = 1, /* SIGSTOP was sent to this process */
-	WIRE_KIND_REACHED,     /* the same without WIRE_STOP, once until re-armed */
-	WIRE_KIND_VICTIM,      /* the OOM killer has chosen this process */
+	WIRE_KIND_REACHED, /* the same without WIRE_STOP, or notice_pages: once until asked anew */
+	WIRE_KIND_VICTIM,  /* the OOM killer has chosen this process */
 	WIRE_KIND_FORKED,
 	WIRE_KIND_EXECED,
 	WIRE_KIND_MOVED, /* into the target, or within it */
@@ -71,6 +71,7 @@ struct wire_target {
 	__u64 cgroup_id; /* 0: a free place */
 	__u64 threshold_pages;
 	__u64 reclaim_pages;
+	__u64 notice_pages; /* told from here on while armed; all ones: nowhere */
 	__u64 stops;
 	__u64 repeats; /* charges of a process that was stopped already */
 	__u32 flags;
@@ -78,7 +79,7 @@ struct wire_target {
 	__u32 looks; /* at the page cache, for WIRE_USED */
 	__u32 reserved;
 };
-_Static_assert(sizeof(struct wire_target) == 56, "wire layout");
+_Static_assert(sizeof(struct wire_target) == 64, "wire layout");
 
 /* State of a place in the table of stops. */
 #define WIRE_STOP_NOTED 1U /* filled in: the signal is about to be sent, or was */
@@ -117,7 +118,7 @@ struct wire_state {
 	struct wire_stop stop[WIRE_STOPS_MAX];
 };
 _Static_assert(sizeof(struct wire_state) ==
-		32 + 8 * WIRE_DROP_COUNT + 56 * WIRE_TARGETS_MAX + 64 * WIRE_STOPS_MAX,
+		32 + 8 * WIRE_DROP_COUNT + 64 * WIRE_TARGETS_MAX + 64 * WIRE_STOPS_MAX,
 	"wire layout");
 
 struct wire_record {

@@ -515,7 +515,7 @@ bool act_perform(
 		crew_abort(t);
 		return false;
 	case ENGINE_ACTION_CONTINUE:
-		wiring_continue(t);
+		wiring_continue(t, action->bytes);
 		return false;
 	case ENGINE_ACTION_RELEASE:
 		return do_release(t, action->verdict, ret_outcome);

@@ -18,6 +18,8 @@
  * members hold is taken off the threshold at each look; as they may grow between two looks, no
  * guarantee is built on that.
  *
+ * Below the trip it tells once that arm is reached, so that the shield does not wait for a look.
+ *
  * It is in force while the target is watched or armed, near the trip (policy_wants_tripwire()), and
  * during a hold, where it stops processes that were born too late for the hold. From the release to
  * the end of the cooldown it is not, as nobody could capture then.
@@ -42,9 +44,10 @@
 #include "os/bpf.h"
 #include "watch.h"
 
-#define EXTRA_NS (100 * NS_PER_MS) /* how long a correction of the threshold is believed */
-#define STOPPED_NS (5 * NS_PER_S)  /* between looks for who was stopped, or continued, by others */
-#define REST_NS (60 * NS_PER_S)	   /* a target that starts again finds the programs attached */
+#define NOTICE_LEAST_BYTES (1ULL << 20) /* on the way to one: page cache may come and go there */
+#define EXTRA_NS (100 * NS_PER_MS)	/* how long a correction of the threshold is believed */
+#define STOPPED_NS (5 * NS_PER_S) /* between looks for who was stopped, or continued, by others */
+#define REST_NS (60 * NS_PER_S)	  /* a target that starts again finds the programs attached */
 #define VICTIM_MS 5 /* between the kernel's count of a kill and its word of the victim */
 #define STOPS_FIRST (SD_EVENT_PRIORITY_IMPORTANT - 10) /* before looks: they tell the cause */
 #define OOM_HOOK_FLAGS (TRIPWIRE_ON_CHARGE | TRIPWIRE_ON_OOM)
@@ -252,6 +255,21 @@ static void give_up(struct target *t, int error)
 		"this target is watched without it");
 }
 
+/*
+ * Has the crossing of arm told, for the shield: on v2 nobody else does, and one system call may
+ * take all of a small limit between two looks. What the next look finds is asked for anew then.
+ */
+static void ask_for_notice(struct target *t)
+{
+	const struct engine *e = &t->engine;
+	uint64_t way = sub_floor(e->thresholds.arm_bytes, sample_used(&e->last));
+	uint64_t bytes = UINT64_MAX;
+
+	if (e->state == ENGINE_WATCHING && e->last.level == 0)
+		bytes = add_sat(e->last.current_bytes, max_u64(way, NOTICE_LEAST_BYTES));
+	(void)tripwire_notice(t->watch->tripwire, t->cgroup.id, bytes); /* it is known */
+}
+
 void wiring_follow(struct target *t)
 {
 	const struct engine *e = &t->engine;
@@ -274,6 +292,8 @@ void wiring_follow(struct target *t)
 		r = arm(t);
 	if (r != 0)
 		give_up(t, r);
+	else
+		ask_for_notice(t);
 }
 
 void wiring_rest(struct watch *w)
@@ -291,23 +311,21 @@ void wiring_rest(struct watch *w)
 		tripwire_rest(w->tripwire);
 }
 
-void wiring_continue(struct target *t)
+void wiring_continue(struct target *t, uint64_t early_bytes)
 {
 	struct wiring *wi = &t->wiring;
-	const struct engine *e = &t->engine;
 
 	if (!t->watch->tripwire || !wi->added)
 		return;
 	if (wi->armed) {
-		wi->extra_bytes = add_sat(wi->extra_bytes,
-			sub_floor(e->thresholds.trip_bytes, sample_used(&e->last)));
+		wi->extra_bytes = add_sat(wi->extra_bytes, early_bytes);
 		wi->extra_until_ns = t->watch->now_ns + EXTRA_NS;
 		(void)set(t); /* of a target that is there */
 	}
 	(void)ledger_undo(&t->watch->ledger, t->index, LEDGER_BIT(LEDGER_STOP),
 		NULL); /* what fails stays noted: the next beat tries again */
 	(void)tripwire_continue(t->watch->tripwire, t->cgroup.id);
-	if (wi->early++ == 0)
+	if (early_bytes && wi->early++ == 0)
 		tell_stopped_early(t);
 }
 
@@ -374,9 +392,12 @@ static void on_event(const struct tripwire_event *event, void *user)
 		if (t)
 			look_for_new(t);
 		break;
-	case TRIPWIRE_FORKED:  /* has inherited the shield; the looks note it in their time */
-	case TRIPWIRE_EXECED:  /* has kept it */
-	case TRIPWIRE_REACHED: /* never asked for */
+	case TRIPWIRE_REACHED: /* arm */
+		if (t)
+			t->wiring.look = true;
+		break;
+	case TRIPWIRE_FORKED: /* has inherited the shield; the looks note it in their time */
+	case TRIPWIRE_EXECED: /* has kept it */
 		break;
 	}
 }

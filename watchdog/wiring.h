@@ -8,6 +8,7 @@
 #define OOMSNAP_WIRING_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct target;
 struct watch;
@@ -62,8 +63,11 @@ unsigned int wiring_release(struct target *t);
  */
 void wiring_rest(struct watch *w);
 
-/* It stopped the target too early: what was stopped goes on, at a higher threshold for a while. */
-void wiring_continue(struct target *t);
+/*
+ * What was stopped goes on. Where it was stopped too early, this many bytes below the trip, the
+ * threshold is higher by as much for a while, and the first time it is told.
+ */
+void wiring_continue(struct target *t, uint64_t early_bytes);
 
 /*
  * For a kill that was counted while wiring.victim is not known: waits for the kernel's word of it,

@@ -215,6 +215,25 @@ usage_at_least() {
 	equal 0 "$(figure stops)"
 }
 
+@test "it tells of a mark below the threshold, once until it is asked anew, and stops nobody for it" {
+	cg_new app "$LIMIT"
+	trip_start app
+	trip "notice $((40 * MIB))"
+	runs_in app "$LEAKER" --pattern touch --rate max --total 30M --hold no
+	equal 0 "$(events reached)"
+	runs_in app "$LEAKER" --pattern touch --rate max --total 60M --hold no
+	wait_until 5 more_events reached 0
+	runs_in app "$LEAKER" --pattern touch --rate max --total 60M --hold no
+	equal 1 "$(events reached)"
+	trip "notice $((40 * MIB))"
+	leak app --pattern mlockall --rate max --total 60M --hold yes
+	wait_until 20 usage_at_least app $((60 * MIB))
+	wait_until 5 more_events reached 1
+	trip "notice $((400 * MIB))"
+	equal 2 "$(events reached)"
+	equal 0 "$(figure stops)"
+}
+
 # The cache is clean: dirty pages that a reclaim meets become active, and those count.
 @test "inactive page cache does not count where used memory is asked for" {
 	cg_new app "$LIMIT"

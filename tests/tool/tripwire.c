@@ -13,8 +13,9 @@
  * Prints "ready HOOK" once armed, then a line per event ("stopped tgid=.. pid=.. usage=.. hook=..
  * start=.. ip=.. late_us=..": microseconds from the event in the kernel until we read it), and
  * takes commands on stdin, a line each, answered by "ok": arm, disarm, rest, forget, undo, count,
- * quit. Ends with "count" figures when stdin ends, and leaves stopped what is stopped. "undo" is
- * the guardian's part: it is done in a forked child that has left everything but the shared memory.
+ * notice BYTES, quit. Ends with "count" figures when stdin ends, and leaves stopped what is
+ * stopped. "undo" is the guardian's part: it is done in a forked child that has left everything but
+ * the shared memory.
  *
  * Exit status: 0; 1 something failed, and it says what; 2 usage; 3 no tripwire on this host; 4 no
  * such hook.
@@ -35,6 +36,7 @@
 #include "os/clock.h"
 
 #define LINE_MAX_BYTES 64
+#define NOTICE "notice "
 #define CHILD_LIFE_MS 60000 /* of --child, should nobody end it */
 
 struct driver {
@@ -109,9 +111,13 @@ static int undo_in_child(struct driver *d)
 /* 0, an exit code, or -1: quit. */
 static int command(struct driver *d, const char *line)
 {
+	uint64_t bytes;
 	int r = 0;
 
-	if (strcmp(line, "arm") == 0)
+	if (strncmp(line, NOTICE, sizeof(NOTICE) - 1) == 0 &&
+		str_to_u64(line + sizeof(NOTICE) - 1, &bytes))
+		r = tripwire_notice(d->tripwire, d->cgroup_id, bytes);
+	else if (strcmp(line, "arm") == 0)
 		r = tripwire_arm(d->tripwire, d->cgroup_id);
 	else if (strcmp(line, "disarm") == 0)
 		r = tripwire_disarm(d->tripwire, d->cgroup_id);

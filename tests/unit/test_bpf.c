@@ -46,6 +46,7 @@ static const struct field target_fields[] = {
 	FIELD(wire_target, cgroup_id),
 	FIELD(wire_target, threshold_pages),
 	FIELD(wire_target, reclaim_pages),
+	FIELD(wire_target, notice_pages),
 	FIELD(wire_target, stops),
 	FIELD(wire_target, repeats),
 	FIELD(wire_target, flags),

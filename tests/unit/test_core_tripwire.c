@@ -76,6 +76,7 @@ static void test_stopped_early(void **state)
 struct rig {
 	struct engine engine;
 	struct engine_actions actions; /* of the last step */
+	uint64_t oom_kills;	       /* that its samples tell of */
 };
 
 static void step(struct rig *r, enum engine_event_kind kind, uint64_t used_bytes, bool under_oom)
@@ -91,6 +92,7 @@ static void step(struct rig *r, enum engine_event_kind kind, uint64_t used_bytes
 	e.sample.limit_bytes = 1000 * MIB;
 	e.sample.current_bytes = used_bytes;
 	e.sample.under_oom = under_oom;
+	e.sample.oom_kills = r->oom_kills;
 	engine_step(&r->engine, &p, &e, NS_PER_S, &r->actions);
 }
 
@@ -107,6 +109,7 @@ static void watch(struct rig *r, uint64_t used_bytes)
 	const struct engine_means means = {.stop = true};
 
 	engine_init(&r->engine, &means);
+	r->oom_kills = 0;
 	step(r, ENGINE_EVENT_APPEARED, 0, false);
 	step(r, ENGINE_EVENT_SAMPLE, used_bytes, false);
 }
@@ -136,6 +139,24 @@ static void test_kernel_stop(void **state)
 	}
 }
 
+/* Who was killed has given his memory back: not too early, and the kill is told. */
+static void test_kernel_stop_and_a_kill(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	watch(&r, 100 * MIB);
+	step(&r, ENGINE_EVENT_KERNEL_STOP, 700 * MIB, false);
+	assert_int_equal(ENGINE_ACTION_CONTINUE, r.actions.action[0].kind);
+	assert_int_equal(r.engine.thresholds.trip_bytes - 700 * MIB, r.actions.action[0].bytes);
+	r.oom_kills++;
+	step(&r, ENGINE_EVENT_KERNEL_STOP, 10 * MIB, false);
+	assert_int_equal(2, r.actions.count);
+	assert_int_equal(ENGINE_REPORT_LOST, r.actions.action[0].report);
+	assert_int_equal(ENGINE_ACTION_CONTINUE, r.actions.action[1].kind);
+	assert_int_equal(0, r.actions.action[1].bytes);
+}
+
 /* Tasks that wait at the limit count, whatever is used. */
 static void test_kernel_stop_at_the_limit(void **state)
 {
@@ -159,7 +180,8 @@ static void test_kernel_stop_while_releasing(void **state)
 	assert_int_equal(ENGINE_RELEASING, r.engine.state);
 	step(&r, ENGINE_EVENT_KERNEL_STOP, 950 * MIB, false);
 	assert_int_equal(ENGINE_RELEASING, r.engine.state);
-	assert_true(does(&r, ENGINE_ACTION_CONTINUE));
+	assert_int_equal(ENGINE_ACTION_CONTINUE, r.actions.action[0].kind);
+	assert_int_equal(0, r.actions.action[0].bytes);
 }
 
 int main(void)
@@ -168,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_wants_tripwire),
 		cmocka_unit_test(test_stopped_early),
 		cmocka_unit_test(test_kernel_stop),
+		cmocka_unit_test(test_kernel_stop_and_a_kill),
 		cmocka_unit_test(test_kernel_stop_at_the_limit),
 		cmocka_unit_test(test_kernel_stop_while_releasing),
 	};

@@ -44,6 +44,7 @@ struct step {
 	const struct policy *policy;
 	const struct engine_event *event;
 	uint64_t now_ns;
+	bool killed; /* somebody of the target, since the sample before */
 	struct engine_actions *out;
 };
 
@@ -210,12 +211,17 @@ static void end_incident(struct step *s, bool abort)
 /*
  * The tripwire counts the target's own cgroup at that instant; what is read afterwards over all
  * levels, with page cache that is on its way to the disk, may show that it was too early. Then the
- * process has stood still for as long as it takes to read that, and goes on.
+ * process has stood still for as long as it takes to read that, and goes on. Where somebody was
+ * killed meanwhile, it is his memory that is no longer there, and nothing was early.
  */
 static void kernel_stop(struct step *s)
 {
-	if (s->event->ok && policy_stopped_early(&s->e->thresholds, &s->event->sample))
-		add(s, ENGINE_ACTION_CONTINUE);
+	const struct sample *now = &s->event->sample;
+	uint64_t trip_bytes = s->e->thresholds.trip_bytes;
+
+	if (s->event->ok && policy_stopped_early(&s->e->thresholds, now))
+		add(s, ENGINE_ACTION_CONTINUE)->bytes =
+			s->killed ? 0 : sub_floor(trip_bytes, sample_used(now));
 	else
 		trip(s, TRIP_REASON_TRIPWIRE);
 }
@@ -256,7 +262,8 @@ static void observe(struct step *s)
 	e->look_after_ns =
 		policy_next_look_ns(&e->thresholds, now, e->rate_bytes_s, e->means.kernel_notice);
 	if (e->seen) {
-		if (now->oom_kills > e->last.oom_kills)
+		s->killed = now->oom_kills > e->last.oom_kills;
+		if (s->killed)
 			report(s, ENGINE_REPORT_LOST);
 		if (now->oom_events > e->last.oom_events && now->oom_kills == e->last.oom_kills)
 			report(s, ENGINE_REPORT_AT_LIMIT);

@@ -51,20 +51,20 @@ struct engine_event {
 	struct sample sample;
 };
 
-#define ENGINE_ACTIONS(X)                                                      \
-	X(STATE, "state")   /* .from -> .to, told to reports and traces */     \
-	X(SHIELD, "shield") /* OOM immunity */                                 \
-	X(UNSHIELD, "unshield")                                                \
-	X(BRAKE, "brake") /* memory.high */                                    \
-	X(UNBRAKE, "unbrake")                                                  \
-	X(ON_ARM, "on-arm")	/* run the user's command */                   \
-	X(HOLD, "hold")		/* .method */                                  \
-	X(LEASE, "lease")	/* raise the limiting level by .bytes */       \
-	X(CAPTURE, "capture")	/* the next process; .until_ns */              \
-	X(ABORT, "abort")	/* end the capture; the capturer if need be */ \
-	X(CONTINUE, "continue") /* what the tripwire stopped goes on */        \
-	X(RELEASE, "release")	/* undo everything, then .verdict */           \
-	X(TIMER, "timer")	/* one at a time; .until_ns, 0: none */        \
+#define ENGINE_ACTIONS(X)                                                       \
+	X(STATE, "state")   /* .from -> .to, told to reports and traces */      \
+	X(SHIELD, "shield") /* OOM immunity */                                  \
+	X(UNSHIELD, "unshield")                                                 \
+	X(BRAKE, "brake") /* memory.high */                                     \
+	X(UNBRAKE, "unbrake")                                                   \
+	X(ON_ARM, "on-arm")	/* run the user's command */                    \
+	X(HOLD, "hold")		/* .method */                                   \
+	X(LEASE, "lease")	/* raise the limiting level by .bytes */        \
+	X(CAPTURE, "capture")	/* the next process; .until_ns */               \
+	X(ABORT, "abort")	/* end the capture; the capturer if need be */  \
+	X(CONTINUE, "continue") /* what the tripwire stopped goes on; .bytes */ \
+	X(RELEASE, "release")	/* undo everything, then .verdict */            \
+	X(TIMER, "timer")	/* one at a time; .until_ns, 0: none */         \
 	X(REPORT, "report")	/* .report */
 #define X(id, name) ENGINE_ACTION_##id,
 enum engine_action_kind { ENGINE_ACTIONS(X) ENGINE_ACTION_COUNT };
@@ -95,7 +95,8 @@ struct engine_action {
 	enum verdict verdict;
 	enum trip_reason reason; /* STATE into HOLDING, REPORT of TRIPPED */
 	enum engine_report report;
-	uint64_t bytes; /* LEASE; REPORT of LIMIT_CHANGED: the limit before */
+	uint64_t bytes; /* LEASE; REPORT of LIMIT_CHANGED: the limit before; CONTINUE: how far below
+			   the trip it was stopped, 0 where that was no mistake */
 	uint64_t until_ns;
 };
 

@@ -436,6 +436,7 @@ static int insert(struct tripwire *t, struct wire_target *target, uint64_t cgrou
 
 	memset(target, 0, sizeof(*target));
 	target->cgroup_id = cgroup_id;
+	target->notice_pages = UINT64_MAX;
 	t->shared->targets++;
 	if (bpf_map_update_elem(t->load.index_fd, &key, &place, BPF_ANY) != 0) {
 		int r = -errno;
@@ -536,6 +537,18 @@ int tripwire_disarm(struct tripwire *t, uint64_t cgroup_id)
 	if (!target || !cgroup_id)
 		return TRIPWIRE_UNKNOWN;
 	set_flags(target, target->flags & ~WIRE_ARMED);
+	return 0;
+}
+
+int tripwire_notice(struct tripwire *t, uint64_t cgroup_id, uint64_t charged_bytes)
+{
+	struct wire_target *target = find(t, cgroup_id);
+	uint64_t pages = charged_bytes == UINT64_MAX ? UINT64_MAX : charged_bytes / t->page_bytes;
+
+	if (!target || !cgroup_id)
+		return TRIPWIRE_UNKNOWN;
+	__atomic_store_n(&target->notice_pages, pages, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&target->told, 0, __ATOMIC_SEQ_CST);
 	return 0;
 }
 

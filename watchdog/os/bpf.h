@@ -51,7 +51,7 @@ enum tripwire_result {
 
 enum tripwire_event_kind {
 	TRIPWIRE_STOPPED = 1,
-	TRIPWIRE_REACHED, /* would have stopped, but for the flag */
+	TRIPWIRE_REACHED, /* tripwire_notice(), or it would have stopped, but for the flag */
 	TRIPWIRE_VICTIM,  /* the OOM killer has chosen this process */
 	TRIPWIRE_FORKED,  /* tgid is a new process of the target */
 	TRIPWIRE_EXECED,
@@ -136,6 +136,12 @@ int tripwire_disarm(struct tripwire *t, uint64_t cgroup_id);
  */
 int tripwire_prepare(struct tripwire *t, uint64_t cgroup_id);
 void tripwire_rest(struct tripwire *t);
+/*
+ * One TRIPWIRE_REACHED once that much is charged to the target's cgroup, while it is armed;
+ * UINT64_MAX: none. Each call asks for one more. Nobody is stopped by it, and a store is all it
+ * takes. 0, TRIPWIRE_UNKNOWN.
+ */
+int tripwire_notice(struct tripwire *t, uint64_t cgroup_id, uint64_t charged_bytes);
 bool tripwire_is_armed(const struct tripwire *t, uint64_t cgroup_id);
 
 /* Readable when there are events. Owned by the tripwire. */
