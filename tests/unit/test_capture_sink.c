@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -27,6 +28,18 @@
 #define FILE_BYTES (8U << 20)
 #define PIECE_BYTES (512U << 10)
 #define SMALL_BYTES 4096U
+
+/* In the place of the one of libc: waiting for the disk fails with it. */
+static int disk_errno;
+
+int sync_file_range(int fd, off_t from, off_t len, unsigned int flags)
+{
+	if (disk_errno && flags & SYNC_FILE_RANGE_WAIT_AFTER) {
+		errno = disk_errno;
+		return -1;
+	}
+	return (int)syscall(SYS_sync_file_range, fd, from, len, flags);
+}
 
 static int file_here(void)
 {
@@ -168,6 +181,30 @@ static void test_the_room_is_counted(void **state)
 	assert_int_equal(sink_write(&sink, &window, bytes, SMALL_BYTES, 0), -ENOSPC);
 }
 
+/* The kernel tells it once: to who waits for a range, long before the end of the core. */
+static void test_what_the_disk_refuses_is_not_forgotten(void **state)
+{
+	static const unsigned char bytes[PIECE_BYTES] = {1};
+	static const int errors[] = {0, EIO, EDQUOT, EINVAL};
+	static const int lost[] = {0, -EIO, -EDQUOT, 0};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(errors) / sizeof(errors[0]); k++) {
+		_cleanup_close_ int fd = file_here();
+		struct core_sink sink;
+		struct sink_window window;
+
+		sink_init(&sink, fd, -1, FILE_BYTES, 4ULL * SINK_WINDOW_MIN_BYTES, 1);
+		sink_window_init(&window);
+		disk_errno = errors[k];
+		for (uint64_t at = 0; at < FILE_BYTES; at += PIECE_BYTES)
+			assert_int_equal(sink_write(&sink, &window, bytes, sizeof(bytes), at), 0);
+		sink_window_close(&sink, &window);
+		disk_errno = 0;
+		assert_int_equal(atomic_load(&sink.lost), lost[k]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +213,7 @@ int main(void)
 		cmocka_unit_test(test_a_refusal_costs_nothing),
 		cmocka_unit_test(test_nothing_is_allocated_beside_direct_writes),
 		cmocka_unit_test(test_the_room_is_counted),
+		cmocka_unit_test(test_what_the_disk_refuses_is_not_forgotten),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

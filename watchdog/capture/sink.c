@@ -57,6 +57,7 @@ void sink_init(struct core_sink *sink, int fd, int direct_fd, uint64_t room_byte
 	sink->windows = (uint32_t)clamp_u64(
 		cache_bytes / sink->window_bytes / writers, SINK_WINDOWS_MIN, SINK_WINDOWS_MAX);
 	atomic_store(&sink->allocates, is_ext4(fd));
+	atomic_store(&sink->lost, 0);
 	atomic_store(&sink->room_bytes, (int64_t)min_u64(room_bytes, INT64_MAX));
 }
 
@@ -67,23 +68,30 @@ void sink_window_init(struct sink_window *w)
 	w->pushed = 0;
 }
 
-/* Failures here cost cache and nothing else: errors of the disk come back from fdatasync. */
+/* A failure here costs cache and nothing else: whoever waits for the range is told of it. */
 static void start_writing(const struct core_sink *sink, const struct sink_range *range)
 {
 	(void)sync_file_range(sink->fd, (off_t)range->from, (off_t)(range->to - range->from),
 		SYNC_FILE_RANGE_WRITE);
 }
 
-static void wait_and_drop(const struct core_sink *sink, const struct sink_range *range)
+/*
+ * What the disk refuses is told to each descriptor once (file_check_and_advance_wb_err() in
+ * mm/filemap.c): to this call, and no more to the fdatasync at the end.
+ */
+static void wait_and_drop(struct core_sink *sink, const struct sink_range *range)
 {
 	off_t len = (off_t)(range->to - range->from);
 
-	(void)sync_file_range(sink->fd, (off_t)range->from, len,
-		SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+	if (sync_file_range(sink->fd, (off_t)range->from, len,
+		    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+			    SYNC_FILE_RANGE_WAIT_AFTER) < 0 &&
+		(errno == EIO || errno == ENOSPC || errno == EDQUOT))
+		atomic_store(&sink->lost, -errno);
 	(void)posix_fadvise(sink->fd, (off_t)range->from, len, POSIX_FADV_DONTNEED);
 }
 
-static void push(const struct core_sink *sink, struct sink_window *w)
+static void push(struct core_sink *sink, struct sink_window *w)
 {
 	struct sink_range *slot = &w->ring[w->pushed % sink->windows];
 	uint32_t half = sink->windows / 2;

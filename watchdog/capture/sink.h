@@ -18,6 +18,7 @@ struct core_sink {
 	uint32_t windows;	    /* of page cache that each writer may fill */
 	_Atomic int64_t room_bytes; /* that may still be written; below 0: over */
 	atomic_bool allocates;	    /* a range before it is written to the page cache */
+	atomic_int lost; /* 0, or the -errno with which the disk refused what it had been given */
 };
 
 #define ALLOCATED_LEAST_BYTES (64U << 10) /* a shorter write is not worth the call */

@@ -438,14 +438,17 @@ void writer_copy_protected(struct capture_writer *w)
 void writer_counts(struct capture_writer *w, struct capture_result *ret)
 {
 	struct copy_job *job = &w->job;
+	int lost = atomic_load(&w->sink.lost);
 
 	ret->memory_bytes = atomic_load(&job->memory_bytes);
 	ret->zero_bytes = atomic_load(&job->zero_bytes);
 	ret->skipped_bytes = atomic_load(&job->skipped_bytes);
 	ret->swap_bytes = atomic_load(&job->swap_bytes);
 	ret->missing |= atomic_load(&job->missing) | (atomic_load(&job->stop) & ~COPY_STOP);
+	if (lost)
+		ret->missing |= CAPTURE_MISSING_IO;
 	if (!ret->error)
-		ret->error = atomic_load(&job->error);
+		ret->error = lost ? lost : atomic_load(&job->error);
 }
 
 uint64_t writer_copied_bytes(struct capture_writer *w, uint32_t segment)
