@@ -250,8 +250,11 @@ int flags_read(struct capture_plan *plan, struct capture_writer *writer, int fd,
 	_cleanup_close_ int smaps_fd = -1;
 	int error = proc_open_file(plan->mm_fd, "smaps", &smaps_fd);
 
-	if (error) {
-		error = error > 0 ? -ENOENT : error;
+	if (error == PROC_GONE) {
+		error = -ENOENT; /* a kernel without it: everything is taken */
+	} else if (error) {
+		(void)skip_to(&r, UINT64_MAX); /* what is to be left out is not known */
+		error = error > 0 ? -EACCES : error;
 	} else {
 		int e;
 
