@@ -272,6 +272,7 @@ static uint32_t held(const struct ptrace_set *set)
 int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint64_t patience_ns)
 {
 	atomic_bool *cancel = set->cancel;
+	bool all_seen = false;
 	int late = 0;
 
 	for (int i = 0; i < PASSES_MAX; i++) {
@@ -289,7 +290,8 @@ int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint6
 			return PTRACE_GONE;
 		if (r)
 			return r == PROC_DENIED ? PTRACE_DENIED : r;
-		if (!p.found)
+		all_seen = !p.found;
+		if (all_seen)
 			break;
 		late = wait_for_all(set, deadline_ns, patience_ns);
 		if (late == PTRACE_CANCELLED || clock_now_ns() >= deadline_ns)
@@ -297,6 +299,8 @@ int ptrace_stop(struct ptrace_set *set, int proc_fd, uint64_t deadline_ns, uint6
 	}
 	if (late == PTRACE_CANCELLED)
 		return late;
+	if (!all_seen && !set->unlisted)
+		set->unlisted = 1; /* or more: nobody has looked who was born meanwhile */
 	if (!held(set))
 		return nobody(set, proc_fd);
 	return set->kept ? PTRACE_LATE : late;

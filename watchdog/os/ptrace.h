@@ -42,7 +42,7 @@ struct ptrace_set {
 	uint32_t max;
 	uint32_t count;
 	uint32_t waiting;	   /* of them in PTRACE_THREAD_WAITING */
-	uint32_t unlisted;	   /* threads beyond max: seen, seized nor written */
+	uint32_t unlisted;	   /* threads beyond max, or that may have been born at last */
 	uint32_t last;		   /* index of the last one that was given away */
 	int refusal;		   /* errno of the last refused SEIZE */
 	bool kept;		   /* a thread stayed with the giver, as it had not stopped */
