@@ -40,6 +40,7 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/str.h"
 #include "capture/budget.h"
 #include "capture/run.h"
 #include "capture/settle.h"
@@ -86,6 +87,13 @@ static void hurry(void)
 		(void)setpriority(PRIO_PROCESS, 0, -20); /* no right: then as it is */
 }
 
+/* Whether a tracer that was given up still works for an earlier core. */
+static bool is_lost(struct capture *c)
+{
+	c->lost = c->lost && tracer_still_runs(c->tracer);
+	return c->lost;
+}
+
 int capture_new(const struct capture_limits *limits, struct capture **ret)
 {
 	struct capture *c = calloc(1, sizeof(*c));
@@ -96,8 +104,9 @@ int capture_new(const struct capture_limits *limits, struct capture **ret)
 	c->limits = *limits;
 	hurry();
 	capture_place_init(&c->place);
+	c->run = calloc(1, sizeof(*c->run));
 	c->scratch = aligned_alloc(4096, CAPTURE_SCRATCH_BYTES);
-	if (c->scratch) {
+	if (c->scratch && c->run) {
 		memset(c->scratch, 0, CAPTURE_SCRATCH_BYTES);
 		r = plan_new(limits, &c->plan);
 	}
@@ -120,11 +129,14 @@ void capture_free(struct capture *c)
 	if (!c)
 		return;
 	capture_place_close(c);
+	if (is_lost(c))
+		return; /* it still has all of this in its hands */
 	tracer_free(c->tracer);
 	writer_free(c->writer);
 	settle_free(c->settle);
 	plan_free(c->plan);
 	free(c->scratch);
+	free(c->run);
 	free(c);
 }
 
@@ -180,14 +192,16 @@ void capture_end_process(struct capture *c)
 static void release(struct run *run)
 {
 	struct tracer *tracer = run->c->tracer;
-	int left;
+	int left = 0;
+	int r;
 
 	/* After its end, too: the set is to be empty. */
 	(void)end_process(run);
-	if (tracer_call(tracer, call_release, run, clock_now_ns() + RELEASE_TIMEOUT_NS, &left) ||
-		left)
+	r = tracer_call(tracer, call_release, run, clock_now_ns() + RELEASE_TIMEOUT_NS, &left);
+	if (r || left)
 		(void)tracer_renew(
 			tracer); /* the thread's end lets go; -EAGAIN fails the next run */
+	run->c->lost = r != 0; /* in a disk or a file server: it lets go as soon as that answers */
 	run->result->detached_ns = clock_now_ns();
 }
 
@@ -247,7 +261,19 @@ int capture_run(struct capture *c, const struct capture_request *request,
 	capture_callback *callback, void *user, struct capture_result *ret, char *why,
 	size_t why_size)
 {
-	struct run run = {.c = c,
+	struct run *run = c->run;
+	int r;
+
+	if (why_size)
+		why[0] = '\0';
+	if (is_lost(c)) {
+		(void)str_copy(why, why_size,
+			"the tracer of an earlier capture still waits for a disk or a file server; "
+			"it holds its process until that answers");
+		*ret = (struct capture_result){.pid = request->pid, .status = CAPTURE_FAILED};
+		return CAPTURE_FAILED;
+	}
+	*run = (struct run){.c = c,
 		.plan = c->plan,
 		.result = &c->result,
 		.callback = callback,
@@ -255,24 +281,20 @@ int capture_run(struct capture *c, const struct capture_request *request,
 		.why = why,
 		.why_size = why_size,
 		.deadline_ns = request->deadline_ns ? request->deadline_ns : UINT64_MAX};
-	int r;
-
-	if (why_size)
-		why[0] = '\0';
 	c->request = *request;
 	c->ends = false;
-	r = begin(&run);
+	r = begin(run);
 	if (r == 0) {
-		r = held(&run);
+		r = held(run);
 		if (r)
 			c->ends = false; /* nothing was captured */
-		release(&run);
+		release(run);
 		FAULT_POINT(CAPTURE_DETACHED);
 	}
 	if (r == 0) {
-		(void)run_tell(&run, CAPTURE_DETACHED);
-		settle(&run);
-		why_partial(&run);
+		(void)run_tell(run, CAPTURE_DETACHED);
+		settle(run);
+		why_partial(run);
 	} else {
 		c->result.status = (enum capture_status)r;
 	}

@@ -48,6 +48,7 @@ struct capture_plan;   /* plan.h */
 struct capture_writer; /* writer.h */
 struct tracer;	       /* os/ptrace.h */
 struct settle;	       /* settle.c */
+struct run;	       /* run.h */
 
 struct capture {
 	struct capture_limits limits;
@@ -60,6 +61,9 @@ struct capture {
 	struct capture_plan *plan;
 	struct capture_writer *writer;
 	struct tracer *tracer;
+	struct run
+		*run; /* of the running capture; a tracer that was given up may look at it still */
+	bool lost;    /* one was given up while it worked for a core */
 	struct settle *settle;
 	struct handover *handover;	   /* os/handover.h; NULL: nobody holds the process */
 	const struct registers *registers; /* os/registers.h, with handover */

@@ -12,7 +12,7 @@
 #include "capture/internal.h"
 #include "capture/plan.h"
 
-/* What is known of one capture_run(), on its stack. */
+/* What is known of one capture_run(). */
 struct run {
 	struct capture *c;
 	struct capture_plan *plan;

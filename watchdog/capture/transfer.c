@@ -64,6 +64,29 @@ static bool wait_round(struct run *run)
 	}
 }
 
+/* Waits for the tracer in the same way; it looks at what stops the workers. False: end it all. */
+static bool wait_protected(struct run *run)
+{
+	struct tracer *tracer = run->c->tracer;
+	int ignored;
+
+	for (;;) {
+		uint64_t now = clock_now_ns();
+
+		if (tracer_wait(tracer, min_u64(add_sat(now, TICK_NS), run->deadline_ns),
+			    &ignored) == 0)
+			return true;
+		now = clock_now_ns();
+		writer_counts(run->c->writer, run->result);
+		if (now >= run->deadline_ns || !run_tell(run, CAPTURE_PROGRESS))
+			break;
+	}
+	writer_stop(run->c->writer, CAPTURE_MISSING_DEADLINE);
+	if (tracer_wait(tracer, clock_now_ns() + WORKER_GRACE_NS, &ignored))
+		run->result->missing |= CAPTURE_MISSING_READ; /* it ends in release() */
+	return false;
+}
+
 static bool has_swapped(const struct capture_plan *plan)
 {
 	for (uint32_t i = 0; i < plan->region_count; i++)
@@ -155,7 +178,6 @@ void transfer(struct run *run)
 	struct capture_result *result = run->result;
 	uint64_t unknown_bytes = 0;
 	bool done;
-	int ignored;
 
 	writer_begin(c->writer, run->plan, c->place.core_fd, c->request.swap == SWAP_LAST,
 		sub_floor(run->room_bytes, run->plan->layout.data_offset), result->cache_bytes,
@@ -169,15 +191,8 @@ void transfer(struct run *run)
 	done = wait_round(run);
 	if (run->plan->packed && done)
 		tracer_start(c->tracer, call_protected, run);
-	/* Whatever stopped the workers stops it, too. */
-	if ((!run->plan->packed || done) &&
-		tracer_wait(c->tracer, min_u64(run->deadline_ns, clock_now_ns() + NS_PER_S * 3600),
-			&ignored)) {
-		writer_stop(c->writer, CAPTURE_MISSING_DEADLINE);
+	if ((!run->plan->packed || done) && !wait_protected(run))
 		done = false;
-		if (tracer_wait(c->tracer, clock_now_ns() + WORKER_GRACE_NS, &ignored))
-			result->missing |= CAPTURE_MISSING_READ; /* it ends in release() */
-	}
 	writer_counts(c->writer, result);
 	result->skipped_bytes += unknown_bytes;
 	if (unknown_bytes)

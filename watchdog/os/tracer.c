@@ -37,6 +37,7 @@ struct mailbox {
 
 struct tracer {
 	struct mailbox *box; /* NULL: could not be renewed */
+	bool refused;	     /* the last call: the one before still runs */
 	struct mailbox *stuck[STUCK_MAX];
 	uint32_t stuck_count;
 };
@@ -157,10 +158,13 @@ void tracer_start(struct tracer *t, int (*call)(void *arg), void *arg)
 	if (!box)
 		return; /* tracer_wait() tells */
 	(void)pthread_mutex_lock(&box->lock);
-	box->call = call;
-	box->arg = arg;
-	box->done = false;
-	(void)pthread_cond_broadcast(&box->changed);
+	t->refused = box->call && !box->done;
+	if (!t->refused) {
+		box->call = call;
+		box->arg = arg;
+		box->done = false;
+		(void)pthread_cond_broadcast(&box->changed);
+	}
 	(void)pthread_mutex_unlock(&box->lock);
 }
 
@@ -171,7 +175,7 @@ int tracer_wait(struct tracer *t, uint64_t deadline_ns, int *ret)
 	struct mailbox *box = t->box;
 	int r = 0;
 
-	if (!box)
+	if (!box || t->refused)
 		return TRACER_STUCK;
 	(void)pthread_mutex_lock(&box->lock);
 	while (!box->done && r != ETIMEDOUT)
@@ -195,6 +199,7 @@ int tracer_call(struct tracer *t, int (*call)(void *arg), void *arg, uint64_t de
 
 int tracer_renew(struct tracer *t)
 {
+	t->refused = false;
 	if (t->box && !mailbox_end(t->box)) {
 		if (t->stuck_count == STUCK_MAX) {
 			t->box = NULL;
@@ -204,4 +209,17 @@ int tracer_renew(struct tracer *t)
 	}
 	t->box = NULL;
 	return mailbox_new(&t->box);
+}
+
+bool tracer_still_runs(struct tracer *t)
+{
+	struct mailbox *box = t->stuck_count ? t->stuck[t->stuck_count - 1] : NULL;
+	bool runs;
+
+	if (!box)
+		return false;
+	(void)pthread_mutex_lock(&box->lock);
+	runs = box->call && !box->done;
+	(void)pthread_mutex_unlock(&box->lock);
+	return runs;
 }

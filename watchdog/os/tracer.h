@@ -25,8 +25,8 @@ void tracer_free(struct tracer *t);
 
 /*
  * Runs call(arg) on the tracer thread and waits for its return, until deadline_ns
- * (CLOCK_MONOTONIC). 0 with *ret filled, or TRACER_STUCK: then arg must stay valid, and the next
- * call needs tracer_renew() first.
+ * (CLOCK_MONOTONIC). 0 with *ret filled, or TRACER_STUCK: then arg must stay valid, and until
+ * tracer_renew() every further call is refused with the same.
  */
 int tracer_call(
 	struct tracer *t, int (*call)(void *arg), void *arg, uint64_t deadline_ns, int *ret);
@@ -41,5 +41,8 @@ int tracer_wait(struct tracer *t, uint64_t deadline_ns, int *ret);
  * when the target has been let go. 0 or -EAGAIN.
  */
 int tracer_renew(struct tracer *t);
+
+/* Whether what the thread given up last was called for still runs, with what it was given. */
+bool tracer_still_runs(struct tracer *t);
 
 #endif
