@@ -46,7 +46,7 @@ static void usage(FILE *to)
 /* Where mapping or thread names go into a line. */
 static void add_name(struct str *s, const char *name)
 {
-	(void)str_add_json(s, name, strlen(name));
+	(void)str_add_safe(s, name, strlen(name));
 }
 
 static void print_missing(const struct core_view *view)

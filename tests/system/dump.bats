@@ -917,6 +917,19 @@ swapped_out() {
 	[ "$status" -ne 0 ]
 }
 
+@test "inspect: a name that would drive the terminal is shown escaped" {
+	local evil=$'x\xc2\x9b2J' # CSI as C1 has it, then: clear the screen
+	cp "$LEAKER" "$D/$evil"
+	LEAKER="$D/$evil" leak --pattern touch --total 1M
+	equal "$evil" "$(cat "/proc/$PID/comm")"
+	"$OOMSNAP" dump "$PID" -o "$D/core"
+	"$OOMSNAP" inspect "$D/core" > "$D/shown"
+	[ "$(grep -cF 'x\xc2\x9b2J' "$D/shown")" -ge 2 ] # the process, and its thread
+	"$OOMSNAP" inspect --json "$D/core" >> "$D/shown"
+	grep -qF '"comm":"x\u009b2J"' "$D/shown"
+	[ "$(LC_ALL=C grep -c $'\x9b' "$D/shown")" -eq 0 ]
+}
+
 @test "inspect: the kernel's own core" {
 	if [ "$(cat /proc/sys/kernel/core_pattern)" != core ]; then
 		skip "kernel.core_pattern is not 'core' here"

@@ -117,6 +117,7 @@ static void test_json(void **state)
 	assert_json("a\"b\\c/d", 7, "a\\\"b\\\\c/d");
 	assert_json("\n\t\x1f\x7f\0x", 6, "\\u000a\\u0009\\u001f\\u007f\\u0000x");
 	assert_json("\xe2\x82\xac", 3, "\xe2\x82\xac");
+	assert_json("\xc2\x80\xc2\x9b\xc2\xa0", 6, "\\u0080\\u009b\xc2\xa0"); /* C1, and a space */
 	assert_json("\xff\xe2\x82!", 4, "\\ufffd\\ufffd\\ufffd!");
 }
 

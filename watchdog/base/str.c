@@ -111,11 +111,17 @@ size_t str_utf8_len(const char *text, size_t len)
 	return need;
 }
 
+/* Whether the n bytes of UTF-8 at t are a control character. */
+static bool is_control(const unsigned char *t, size_t n)
+{
+	return (n == 1 && (t[0] < 0x20 || t[0] == 0x7f)) || (n == 2 && t[0] == 0xc2 && t[1] < 0xa0);
+}
+
 /* What stands for the character of n bytes at t in a JSON string; at most 6 bytes into code. */
 static size_t json_code(const char *t, size_t n, char code[static 6])
 {
 	static const char hex[] = "0123456789abcdef";
-	unsigned char c = (unsigned char)t[0];
+	unsigned char c = (unsigned char)t[n == 2]; /* of C1 the number as well */
 	static const char unknown[6] = {'\\', 'u', 'f', 'f', 'f', 'd'}; /* U+FFFD */
 	const char unit[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
 
@@ -123,7 +129,7 @@ static size_t json_code(const char *t, size_t n, char code[static 6])
 		memcpy(code, unknown, 6);
 		return 6;
 	}
-	if (n == 1 && (c < 0x20 || c == 0x7f)) {
+	if (is_control((const unsigned char *)t, n)) {
 		memcpy(code, unit, 6);
 		return 6;
 	}
@@ -151,12 +157,6 @@ bool str_add_json(struct str *s, const char *text, size_t len)
 		i += n ? n : 1;
 	}
 	return !s->cut;
-}
-
-/* Whether the n bytes of UTF-8 at t are a control character. */
-static bool is_control(const unsigned char *t, size_t n)
-{
-	return (n == 1 && (t[0] < 0x20 || t[0] == 0x7f)) || (n == 2 && t[0] == 0xc2 && t[1] < 0xa0);
 }
 
 bool str_add_safe(struct str *s, const char *text, size_t len)

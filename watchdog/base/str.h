@@ -32,9 +32,10 @@ bool str_addv(struct str *s, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
 /*
- * Appends len bytes as the inside of a JSON string: quotes, backslashes and control characters are
- * escaped, and bytes that are not UTF-8 become U+FFFD, so that the result is always valid JSON.
- * Whole characters and escapes only; false, and cut, if some did not fit.
+ * Appends len bytes as the inside of a JSON string: quotes, backslashes and control characters (C0,
+ * DEL, and C1 in UTF-8) are escaped, and bytes that are not UTF-8 become U+FFFD, so that the result
+ * is always valid JSON and may be shown on a terminal. Whole characters and escapes only; false,
+ * and cut, if some did not fit.
  */
 bool str_add_json(struct str *s, const char *text, size_t len);
 
