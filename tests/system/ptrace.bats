@@ -87,6 +87,17 @@ tracer() {
 	awk '$1 == "TracerPid:" {print $2}' "/proc/$1/status"
 }
 
+# none_has_grown: nobody of the target has taken memory from its hold to its release. A little more than
+# before may be left: the kernel takes back what a processor had charged ahead.
+none_has_grown() {
+	[ "$(event_field released HEADROOM_END_BYTES)" -ge "$(event_field held HEADROOM_HOLD_BYTES)" ]
+}
+
+# none_has_run: nor, to its end, has the group ever had more than at the hold and those charges ahead.
+none_has_run() {
+	[ "$(cg_peak app)" -le $((LIMIT - $(event_field held HEADROOM_HOLD_BYTES) + (2 << 20))) ]
+}
+
 # What each process of the target has computed so far, and who they are.
 progress() {
 	local pid
@@ -95,7 +106,8 @@ progress() {
 	done < <(sort -n "$(cg_path app)/cgroup.procs")
 }
 
-# normal_after_kill PID...: kills them; the target runs within 100 ms.
+# normal_after_kill PID...: kills them; the target runs within 100 ms. The sidecar needs SYS_NICE for
+# that: a guardian without priority has its turn when the machine has time for it.
 normal_after_kill() {
 	local arguments=() pid
 	for pid; do arguments+=(--kill "$pid"); done
@@ -120,14 +132,14 @@ normal_after_kill() {
 
 @test "64 threads that never wait: none runs from the hold to the end of the capture" {
 	cg_new app 128M
-	# Whoever were let go for a moment would fill the rest of the limit in one of these.
+	# Whoever were let go for a moment would fill much of what is left in one of these.
 	OOMSNAP_FAULT=take-over=wait,capture-seized=wait,capture-copied=wait \
-		watch_start app --set verdict=kill
+		watch_start app --set arm=50% --set trip=60% --set verdict=kill
 	cg_spawn app "$LEAKER" --pattern threads --threads 64 --rate max --hold yes
 	wait_event captured
 	[ "$(event_field held HOLD)" = ptrace ]
 	core_is_whole "$(event_field captured CORE)" $((64 << 20))
-	[ "$(event_field released HEADROOM_END_BYTES)" = "$(event_field held HEADROOM_HOLD_BYTES)" ]
+	none_has_grown
 	[ "$(cg_oom_kill app)" -eq 0 ]
 	watch_stop
 }
@@ -148,6 +160,7 @@ normal_after_kill() {
 
 @test "the watchdog is killed while the capturer copies: the target runs, and its core is not called whole" {
 	local core status
+	sidecar_new "$SIDECAR_RIGHTS,+sys_nice"
 	held capture-pages stop
 	normal_after_kill "$WATCH_PID"
 	wait "$WATCH_PID" || true
@@ -180,14 +193,14 @@ normal_after_kill() {
 @test "five processes leak at once: all are held, and all are killed before one runs again" {
 	local i
 	cg_new app 128M
-	OOMSNAP_FAULT=capture-copied=wait watch_start app --set verdict=kill
+	OOMSNAP_FAULT=capture-copied=wait watch_start app --set arm=50% --set trip=60% --set verdict=kill
 	for i in 1 2 3 4; do
 		cg_spawn app "$LEAKER" --pattern touch --rate 5 --hold yes
 	done
 	cg_spawn app "$LEAKER" --pattern touch --rate 400 --hold yes --seed 5
 	wait_event captured
 	core_is_whole "$(event_field captured CORE)" $((4 << 20))
-	[ "$(event_field released HEADROOM_END_BYTES)" = "$(event_field held HEADROOM_HOLD_BYTES)" ]
+	none_has_grown
 	target_is_empty() { [ -z "$(cat "$(cg_path app)/cgroup.procs")" ]; }
 	wait_until 5 target_is_empty
 	[ "$(cg_oom_kill app)" -eq 0 ]
@@ -203,7 +216,6 @@ normal_after_kill() {
 	all_run
 }
 
-# A guardian without priority has its turn when the machine has time for it: these two have it.
 @test "one of us is killed during the hold: the target runs within 100 ms" {
 	sidecar_new "$SIDECAR_RIGHTS,+sys_nice"
 	held capture-seized stop
@@ -262,14 +274,18 @@ normal_after_kill() {
 }
 
 @test "an answer for which a capturer waits no longer is none: its core is kept, and nobody hangs" {
+	local guardian
 	cg_new app 64M
 	OOMSNAP_FAULT=registers-read=stop watch_start app --set processes=all --set hold_timeout=500ms
+	guardian=$(children_named "$WATCH_PID" oomsnap-guard)
 	others_new
 	cg_spawn app "$LEAKER" --pattern touch --rate 100 --total 57M --hold yes
 	wait_until 10 is_stopped "$WATCH_PID"
+	# On a busy machine what follows may take so long that the watchdog were ended as hung.
+	kill -STOP "$guardian"
 	copied() { compgen -G "$DUMPS/*.partial/cgroup.*" > /dev/null; }
 	wait_until 3 copied
-	kill -CONT "$WATCH_PID"
+	kill -CONT "$WATCH_PID" "$guardian"
 	wait_event released 1 20
 	wait_until 2 all_run
 	wait_event capture-partial
@@ -313,10 +329,11 @@ normal_after_kill() {
 
 @test "verdict kill ends every process of the target in the hold" {
 	cg_new app 64M
-	OOMSNAP_FAULT=release-before=wait watch_start app --set verdict=kill
+	OOMSNAP_FAULT=release-before=wait watch_start app --set arm=65% --set trip=75% --set verdict=kill
 	others_new
 	cg_spawn app "$LEAKER" --pattern touch --rate 200 --hold yes
 	wait_event released
+	none_has_run
 	target_is_empty() { [ -z "$(cat "$(cg_path app)/cgroup.procs")" ]; }
 	wait_until 5 target_is_empty
 	[ "$(cg_oom_kill app)" -eq 0 ]
@@ -326,13 +343,15 @@ normal_after_kill() {
 
 @test "verdict kill without the right to send a signal: killed in the hold, before it runs again" {
 	cg_new app 64M
-	# The verdict's way takes 40 ms more, in which it would fill the rest of its limit ten times.
-	OOMSNAP_FAULT=release-before=wait,verdict-kill=wait watch_start app --set verdict=kill
+	# The verdict's way takes 40 ms more, in which it would take 8 MB.
+	OOMSNAP_FAULT=release-before=wait,verdict-kill=wait \
+		watch_start app --set arm=65% --set trip=75% --set verdict=kill
 	[ "$(event_field guarantee GUARANTEE)" = best-effort ]
-	cg_spawn app "$LEAKER" --pattern touch --rate 400 --hold yes
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --hold yes
 	wait_event captured
 	[ "$(event_field held HOLD)" = ptrace ]
 	wait_until 5 is_gone "$CG_PID"
+	none_has_run
 	[ "$(cg_oom_kill app)" -eq 0 ]
 	core_is_whole "$(event_field captured CORE)" $((40 << 20))
 	watch_stop

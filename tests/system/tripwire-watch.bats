@@ -157,7 +157,7 @@ all_go_on() {
 	wire_start pod
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	cg_spawn pod/app bash -c 'exec "$@" > "$0"' "$BATS_TEST_TMPDIR/log" \
-		"$LEAKER" --pattern filecache --rate max --total 384M --hold yes --dir /var/tmp
+		"$LEAKER" --pattern filecache --rate 100 --total 384M --hold yes --dir /var/tmp
 	wait_until 60 grep -q 'total reached' "$BATS_TEST_TMPDIR/log"
 	wait_until 5 goes_on "$CG_PID"
 	[ "$(event_count tripped)" -eq 0 ]

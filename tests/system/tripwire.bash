@@ -17,11 +17,15 @@ setup() {
 	mkfifo "$BATS_TEST_TMPDIR/commands"
 }
 
-teardown() {
+tripwire_teardown() {
 	if [ -n "$TRIP_PID" ]; then
 		trip_end
 	fi
 	cg_rm_all
+}
+
+teardown() {
+	tripwire_teardown
 }
 
 # trip_start NAME [OPTION...]: arms the tripwire for a group, for THRESHOLD unless told otherwise.
