@@ -13,12 +13,19 @@ load services
 
 DOTNET_BIN=$BUILD/interop/dotnet/bin
 
-# Both programs, once for the file.
+build_dotnet() {
+	DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 dotnet build -c Release -v quiet \
+		--artifacts-path "$BUILD/interop/dotnet" "$SERVICES/dotnet/dotnet.slnx"
+}
+
+# Both programs, once for the file. Their packages come over the network, which may fail once.
 setup_file() {
 	command -v dotnet > /dev/null || return 0
 	mkdir -p "$BUILD/interop"
-	DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 dotnet build -c Release -v quiet \
-		--artifacts-path "$BUILD/interop/dotnet" "$SERVICES/dotnet/dotnet.slnx"
+	build_dotnet || {
+		sleep 10
+		build_dotnet
+	}
 }
 
 # A leak beside the heap, which only the container's limit or the same trip ends: captured, healthy.

@@ -32,6 +32,10 @@ with_journal() {
 		"$@"' -- "$@"
 }
 
+deb_get() {
+	(cd "$1" && apt-get -q download systemd-coredump) >&2
+}
+
 # The coredumpctl of the machine, or one unpacked from its package: installing that would change
 # core_pattern.
 find_coredumpctl() {
@@ -40,7 +44,8 @@ find_coredumpctl() {
 		local dir=$BUILD/deb/systemd-coredump
 		if [ ! -x "$dir/usr/bin/coredumpctl" ]; then
 			mkdir -p "$dir"
-			(cd "$dir" && apt-get -q download systemd-coredump) >&2 ||
+			# Where the lists of packages are old, the version that they name may be gone.
+			deb_get "$dir" || { apt-get -q update >&2 && deb_get "$dir"; } ||
 				skip "no coredumpctl, and its package cannot be had"
 			dpkg -x "$dir"/systemd-coredump_*.deb "$dir"
 		fi
@@ -140,6 +145,11 @@ find_coredumpctl() {
 		cd "$BATS_TEST_TMPDIR"
 		sleep 300 & victim=$!
 		trap "kill $victim" EXIT
+		deadline=$((SECONDS + 60))
+		until [ "$(cat /proc/$victim/comm)" = sleep ]; do
+			[ $SECONDS -lt $deadline ] || exit 1
+			sleep 0.02
+		done
 		"$OOMSNAP" dump "$victim" -o "$PWD/core.$victim" >/dev/null 2>&1
 		"$LIVE" coredump $victim /usr/bin/sleep "$PWD/core.$victim"
 		"$LIVE" coredump 77 /usr/bin/sleep "$PWD/core.$victim" partial

@@ -9,6 +9,7 @@ D=/var/tmp/$CG_PREFIX-dump # on a disk: /tmp may be memory
 CORECHECK=$BUILD/tool/corecheck
 HARD=$BUILD/tool/hard
 HUGEPAGES=/proc/sys/vm/nr_hugepages
+CORE_PATTERN=/proc/sys/kernel/core_pattern
 MAX_MAP_COUNT=/proc/sys/vm/max_map_count
 TEST_OOMSNAP=${TEST_OOMSNAP:-$BUILD/test/oomsnap} # with fault points
 
@@ -25,9 +26,15 @@ teardown() {
 	! mountpoint -q "$D/mnt" || umount "$D/mnt"
 	! grep -qs "^$D/swap " /proc/swaps || swapoff "$D/swap"
 	[ ! -f "$D/map_count" ] || cat "$D/map_count" > "$MAX_MAP_COUNT"
+	[ ! -f "$D/core_pattern" ] || pattern_back
 	[ ! -f "$D/hugepages" ] || cat "$D/hugepages" > "$HUGEPAGES"
 	rm -rf "$D" ${SHM:+"$SHM"}
 	cg_rm_all
+}
+
+pattern_back() {
+	cat "$D/core_pattern" > "$CORE_PATTERN"
+	rm "$D/core_pattern"
 }
 
 equal() {
@@ -195,15 +202,16 @@ threads_in() {
 	fi
 	leak --pattern vmas --total $((70000 * 4))K
 	[ "$(wc -l < "/proc/$PID/maps")" -gt 70000 ]
-	# 0.3 to 0.6 s, most of it the kernel writing smaps; with a call for each mapping it was 2.7. How
-	# long that is on a clock hangs on what else runs here, as does reading smaps, before and after.
+	# Most of it is the kernel writing smaps, once: in all 2.3 to 2.7 times the processor time of reading
+	# that, busy machine or not. How long the pause is on a clock hangs on what else runs here: 0.3 to
+	# 0.6 s where that is little; with a call for each mapping it was 2.7.
 	local pause_ms cpu_ms smaps_ms
 	read -r pause_ms cpu_ms smaps_ms < <(python3 - "$PID" "$OOMSNAP" dump "$PID" -o "$D/core" --json <<- 'END'
 		import json, resource, subprocess, sys, time
 		def smaps():
-		    begin = time.monotonic()
+		    begin = time.process_time()
 		    open(f"/proc/{sys.argv[1]}/smaps", "rb").read()
-		    return time.monotonic() - begin
+		    return time.process_time() - begin
 		before = smaps()
 		said = subprocess.run(sys.argv[2:], check=True, stdout=subprocess.PIPE).stdout
 		used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -211,9 +219,8 @@ threads_in() {
 		      int(max(before, smaps()) * 1000))
 	END
 	)
-	echo "pause $pause_ms ms, reading smaps $smaps_ms ms, processor time of the whole dump $cpu_ms ms"
-	[ "$cpu_ms" -lt 1500 ]
-	[ "$pause_ms" -lt $((5 * smaps_ms)) ]
+	echo "pause $pause_ms ms; processor time: the whole dump $cpu_ms ms, reading smaps $smaps_ms ms"
+	[ "$cpu_ms" -lt $((4 * smaps_ms)) ]
 	untouched "$PID"
 	"$CORECHECK" "$D/core" --min-filled $((70000 * 4096))
 	run eu-readelf -l "$D/core"
@@ -483,12 +490,8 @@ END
 
 @test "a deadline leaves a partial core that opens and says so" {
 	leak --pattern touch --total 192M
-	run "$OOMSNAP" dump "$PID" -o "$D/core" --deadline 25ms
-	# A fast machine may be done by then: what matters is that the verdict is true.
-	if [ "$status" -eq 0 ]; then
-		"$CORECHECK" "$D/core"
-		return
-	fi
+	# It passes in the middle of the pages, on a fast machine and on a slow one.
+	OOMSNAP_FAULT=capture-pages=wait run "$TEST_OOMSNAP" dump "$PID" -o "$D/core" --deadline 1s
 	equal 6 "$status"
 	untouched "$PID"
 	run "$OOMSNAP" inspect "$D/core"
@@ -690,6 +693,7 @@ small_disk() {
 	truncate -s "$1M" "$D/image"
 	mke2fs -q -t ext4 -m 0 -O ^has_journal "$D/image"
 	mkdir -p "$D/mnt"
+	modprobe loop 2> /dev/null || true
 	if ! mount -o loop "$D/image" "$D/mnt" 2> "$D/mount-error"; then
 		skip "no loop devices here: $(head -1 "$D/mount-error")"
 	fi
@@ -931,12 +935,16 @@ swapped_out() {
 }
 
 @test "inspect: the kernel's own core" {
-	if [ "$(cat /proc/sys/kernel/core_pattern)" != core ]; then
-		skip "kernel.core_pattern is not 'core' here"
+	if [ "$(cat "$CORE_PATTERN")" != core ]; then
+		[ -w "$CORE_PATTERN" ] || skip "the kernel's core_pattern cannot be set here"
+		# It is the whole machine's: for the moment that one core takes.
+		cat "$CORE_PATTERN" > "$D/core_pattern"
+		echo core > "$CORE_PATTERN"
 	fi
 	cd "$D"
 	# shellcheck disable=SC2016 # $$ of that shell
 	run sh -c 'ulimit -c unlimited; kill -ABRT $$'
+	[ ! -f "$D/core_pattern" ] || pattern_back
 	run "$OOMSNAP" inspect "$(ls "$D"/core*)"
 	equal 0 "$status"
 	local machine=x86-64
