@@ -66,11 +66,21 @@ static void forget_file(struct copier *c)
 	c->file_region = UINT32_MAX;
 }
 
+static bool stopping(const struct copier *c)
+{
+	return atomic_load(&c->job->stop) != 0;
+}
+
 static void on_refused(void *user, const unsigned char *bytes, size_t len, uint64_t offset)
 {
 	struct copier *c = user;
-	int r = sink_put(c->job->sink, &c->window, bytes, len, offset);
+	int r;
 
+	if (stopping(c)) { /* the file may be another one by now, as in write_out() */
+		c->failed_from = min_u64(c->failed_from, offset);
+		return;
+	}
+	r = sink_put(c->job->sink, &c->window, bytes, len, offset);
 	if (r)
 		c->failed_from = min_u64(c->failed_from, offset);
 	(void)copy_wrote(c, r);
@@ -103,11 +113,6 @@ void copy_end(struct copier *c)
 	if (c->direct)
 		direct_drain(c->direct);
 	sink_window_close(c->job->sink, &c->window);
-}
-
-static bool stopping(const struct copier *c)
-{
-	return atomic_load(&c->job->stop) != 0;
 }
 
 static bool stop(struct copier *c, unsigned int missing, int error)
