@@ -282,7 +282,7 @@ static void clear_progress(struct dump *d)
 /* "  62%  1.20 GiB of about 1.93 GiB  1.70 GiB/s  0.42 s left" */
 static void tell_progress(struct dump *d, const struct capture_result *result, uint64_t now_ns)
 {
-	uint64_t done = result->memory_bytes + result->zero_bytes;
+	uint64_t done = result->memory_bytes; /* with the zeros among it */
 	uint64_t expected = max_u64(d->expected_bytes, done);
 	uint64_t since = sub_floor(now_ns, result->seized_ns);
 	char line[256];

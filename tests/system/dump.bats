@@ -823,6 +823,32 @@ session_value() {
 	grep -q '% .* of about .*/s .* left' "$D/said"
 }
 
+@test "progress counts a page of zeros once" {
+	cg_new app
+	# 64 MiB in memory, every second half MiB of it zeros; each write takes 40 ms.
+	cg_spawn app python3 -c '
+import mmap, sys, time
+half = 512 << 10
+memory = mmap.mmap(-1, 128 * half, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for at in range(0, 128 * half, 2 * half):
+    memory[at:at + half] = b"x" * half
+    memory[at + half:at + 2 * half] = bytes(half)
+open(sys.argv[1], "w").write("ready")
+time.sleep(1000)' "$D/ready"
+	PID=$CG_PID
+	wait_until 30 test -s "$D/ready"
+	OOMSNAP_FAULT=capture-pages=wait script -qec "$TEST_OOMSNAP dump $PID -o $D/core" /dev/null \
+		> "$D/said" < /dev/null 3>&-
+	python3 - "$D/said" "$(field "$PID" VmRSS)" <<- 'END'
+		import re, sys
+		unit = {"B": 1 / 1024, "KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}
+		told = re.findall(r"(\d+)%  \S+ \S+ of about (\S+) (\S+)  ", open(sys.argv[1]).read())
+		assert len(told) > 3 and int(told[-1][0]) > 80, told
+		expected = max(float(size) * unit[name] for _, size, name in told)
+		assert expected < int(sys.argv[2]) * 1.1, (told, sys.argv[2])
+	END
+}
+
 @test "inspect: cores that are cut, and what is no core" {
 	leak --pattern touch --total 8M
 	"$OOMSNAP" dump "$PID" -o "$D/core"
