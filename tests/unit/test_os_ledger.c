@@ -345,6 +345,35 @@ static void test_file_elsewhere(void **state)
 	ledger_close(&l);
 }
 
+/* Twice by one target is one note; of two targets the one that is left puts it back. */
+static void test_file_of_two(void **state)
+{
+	const struct place *p = *state;
+	struct ledger l;
+	char path[128];
+	int error = 0;
+	int fd;
+
+	open_ledger(p, &l);
+	format(path, sizeof(path), "%s/file", p->parent);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	for (uint32_t k = 0; k < 6; k++)
+		assert_int_equal(0, ledger_note_file(&l, k % 2, LEDGER_LEASE, path, "12345"));
+	assert_int_equal(2, in_force(&l));
+	assert_int_equal(0, ledger_note_file(&l, 1, LEDGER_BRAKE, path, "12345"));
+	assert_int_equal(3, in_force(&l));
+	assert_int_equal(0, ledger_undo(&l, 1, LEDGER_BIT(LEDGER_LEASE), &error));
+	assert_int_equal(2, in_force(&l));
+	/* Now it is tried, and refused, as the file is none of a cgroup. */
+	assert_int_equal(1, ledger_undo(&l, 0, LEDGER_BIT(LEDGER_LEASE), &error));
+	assert_int_equal(-EXDEV, error);
+	(void)close(fd);
+	assert_int_equal(0, unlink(path));
+	assert_int_equal(0, ledger_undo(&l, LEDGER_ALL_TARGETS, LEDGER_EVERYTHING, NULL));
+	ledger_close(&l);
+}
+
 static void test_full(void **state)
 {
 	static char path[TARGET_PATH_MAX + 8];
@@ -356,16 +385,17 @@ static void test_full(void **state)
 			0, ledger_note_process(&l, 1, LEDGER_STOP, NO_SUCH_PID, MARK_TIME, 0));
 	assert_int_equal(
 		-ENOSPC, ledger_note_process(&l, 1, LEDGER_STOP, NO_SUCH_PID, MARK_TIME, 0));
-	for (int i = 0; i < LEDGER_FILES_MAX - 1; i++)
-		assert_int_equal(
-			0, ledger_note_file(&l, 2, LEDGER_LEASE, "/sys/fs/cgroup/none/x", "1"));
+	for (int i = 0; i < LEDGER_FILES_MAX - 1; i++) {
+		format(path, sizeof(path), "/sys/fs/cgroup/none/%d", i);
+		assert_int_equal(0, ledger_note_file(&l, 2, LEDGER_LEASE, path, "1"));
+	}
 	memset(path, 'x', sizeof(path) - 1); /* half a path is no path */
 	assert_int_equal(-ENOSPC, ledger_note_file(&l, 2, LEDGER_LEASE, path, "1"));
 	assert_int_equal(-ENOSPC,
 		ledger_note_file(&l, 2, LEDGER_LEASE, "/a", "123456789012345678901234567890123"));
 	assert_int_equal(0, ledger_note_file(&l, 2, LEDGER_LEASE, "/sys/fs/cgroup/none/x", "1"));
 	assert_int_equal(
-		-ENOSPC, ledger_note_file(&l, 2, LEDGER_LEASE, "/sys/fs/cgroup/none/x", "1"));
+		-ENOSPC, ledger_note_file(&l, 2, LEDGER_LEASE, "/sys/fs/cgroup/none/y", "1"));
 	assert_int_equal(LEDGER_PROCESSES_MAX + LEDGER_FILES_MAX, in_force(&l));
 	ledger_strike_process(&l, LEDGER_STOP, NO_SUCH_PID);
 	assert_int_equal(0, ledger_note_process(&l, 1, LEDGER_STOP, NO_SUCH_PID, MARK_TIME, 0));
@@ -869,6 +899,7 @@ int main(void)
 		TEST(test_strike),
 		TEST(test_kinds_apart),
 		TEST(test_file_elsewhere),
+		TEST(test_file_of_two),
 		TEST(test_full),
 		TEST(test_who_takes_part),
 		TEST(test_recover),

@@ -192,18 +192,44 @@ void ledger_close(struct ledger *l)
 		}                                                               \
 	} while (0)
 
+static bool wanted(uint32_t entry_target, uint32_t entry_kind, uint32_t target, uint32_t kind)
+{
+	return entry_kind == kind && (target == LEDGER_ALL_TARGETS || entry_target == target);
+}
+
+/* That target's note of the same change to the same file, other than `but`; NULL: none. */
+static struct file_entry *same_file(const struct ledger *l, uint32_t target, uint32_t kind,
+	const char *path, const struct file_entry *but)
+{
+	uint32_t used = atomic_load(&l->map->files_used);
+
+	for (uint32_t i = 0; i < used; i++) {
+		struct file_entry *e = &l->map->file[i];
+
+		if (e != but && atomic_load(&e->state) == ENTRY_NOTED &&
+			wanted(e->target, e->kind, target, kind) &&
+			strncmp(e->path, path, sizeof(e->path)) == 0)
+			return e;
+	}
+	return NULL;
+}
+
 int ledger_note_file(struct ledger *l, uint32_t target, enum ledger_kind kind, const char *path,
 	const char *old_value)
 {
+	const struct file_entry *other = same_file(l, LEDGER_ALL_TARGETS, kind, path, NULL);
 	struct file_entry *e;
 
+	if (same_file(l, target, kind, path, NULL))
+		return 0;
 	CLAIM(l->map, file, LEDGER_FILES_MAX, files_used, e);
 	if (!e)
 		return -ENOSPC;
 	e->target = target;
 	e->kind = kind;
 	if (!str_copy(e->path, sizeof(e->path), path) ||
-		!str_copy(e->old_value, sizeof(e->old_value), old_value)) {
+		!str_copy(
+			e->old_value, sizeof(e->old_value), other ? other->old_value : old_value)) {
 		atomic_store(&e->state, ENTRY_FREE);
 		return -ENOSPC;
 	}
@@ -232,11 +258,6 @@ int ledger_note_process(struct ledger *l, uint32_t target, enum ledger_kind kind
 	uint64_t start_time, int old_value)
 {
 	return note_process(l, target, kind, pid, start_time, old_value);
-}
-
-static bool wanted(uint32_t entry_target, uint32_t entry_kind, uint32_t target, uint32_t kind)
-{
-	return entry_kind == kind && (target == LEDGER_ALL_TARGETS || entry_target == target);
 }
 
 static const struct process_entry *find_process(const struct ledger *l, uint32_t kind, pid_t pid)
@@ -445,6 +466,8 @@ static int undo_file(const struct ledger *l, struct file_entry *e)
 		return undo_tripwire(l, e);
 	if (e->kind == LEDGER_SEIZE)
 		return 0; /* the kernel let go of them when the watchdog died; it strikes its own */
+	if (same_file(l, LEDGER_ALL_TARGETS, e->kind, e->path, e))
+		return 0; /* another target needs it still, and puts back the same value */
 	r = cgroup_undo(e->path, e->old_value);
 	return r > 0 ? 0 : r; /* gone: nothing left to undo */
 }

@@ -78,8 +78,10 @@ void ledger_close(struct ledger *l);
 int ledger_recover(const char *dir, uint32_t *ret_undone, uint32_t *ret_left);
 
 /*
- * Notes, before the change is made. 0; -ENOSPC when the ledger is full (then the intervention must
- * not be made).
+ * Notes, before the change is made. Where a note of that change to that file stands already, the
+ * value is ours: of this target, that one does; of another (the limit of a parent that they share),
+ * its old value is the one to put back, by whoever lets go of it last. 0; -ENOSPC when the ledger
+ * is full (then the intervention must not be made).
  */
 int ledger_note_file(struct ledger *l, uint32_t target, enum ledger_kind kind, const char *path,
 	const char *old_value);
