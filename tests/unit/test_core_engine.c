@@ -749,7 +749,7 @@ static void test_cooldown_has_no_trip(void **state)
 		assert_null(find(&r, ENGINE_ACTION_SHIELD));
 	}
 	send(&r, ENGINE_EVENT_KERNEL_STOP, true); /* nobody stays stopped for it */
-	assert_non_null(find(&r, ENGINE_ACTION_RELEASE));
+	assert_non_null(find(&r, ENGINE_ACTION_CONTINUE));
 	assert_int_equal(ENGINE_COOLDOWN, r.engine.state);
 	send(&r, ENGINE_EVENT_TICK, true);
 	assert_int_equal(ENGINE_WATCHING, r.engine.state);

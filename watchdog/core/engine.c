@@ -186,6 +186,7 @@ static void trip(struct step *s, enum trip_reason reason)
 	set_state(s, ENGINE_HOLDING);
 	hold(s, next_method(s->e, s->policy, HOLD_AUTO));
 	timer(s, add_sat(s->now_ns, add_sat(s->policy->hold_timeout_ns, ENGINE_GRACE_NS)));
+	s->e->look_after_ns = ENGINE_HOLD_LOOK_NS;
 	report(s, ENGINE_REPORT_TRIPPED);
 }
 
@@ -388,9 +389,10 @@ static void capture_ended(struct step *s)
 static void in_holding(struct step *s)
 {
 	switch (s->event->kind) {
+	case ENGINE_EVENT_KERNEL_STOP: /* a further process of the same target */
 	case ENGINE_EVENT_SAMPLE:
 		s->e->look_after_ns = ENGINE_HOLD_LOOK_NS;
-		if (s->event->sample.under_oom)
+		if (s->e->last.under_oom)
 			kick(s);
 		break;
 	case ENGINE_EVENT_HELD:
@@ -425,7 +427,6 @@ static void in_holding(struct step *s)
 		s->e->node_short = !s->event->ok;
 		break;
 	case ENGINE_EVENT_APPEARED:
-	case ENGINE_EVENT_KERNEL_STOP: /* a further process of the same target */
 	case ENGINE_EVENT_RELEASED:
 	case ENGINE_EVENT_COUNT:
 		break;
@@ -435,9 +436,10 @@ static void in_holding(struct step *s)
 static void in_capturing(struct step *s)
 {
 	switch (s->event->kind) {
+	case ENGINE_EVENT_KERNEL_STOP:
 	case ENGINE_EVENT_SAMPLE:
 		s->e->look_after_ns = ENGINE_CAPTURE_LOOK_NS;
-		if (s->event->sample.under_oom)
+		if (s->e->last.under_oom)
 			kick(s); /* a process that is not being captured waits at the limit */
 		break;
 	case ENGINE_EVENT_COPIED:
@@ -457,7 +459,6 @@ static void in_capturing(struct step *s)
 		break;
 	case ENGINE_EVENT_SEIZED: /* of the next process */
 	case ENGINE_EVENT_APPEARED:
-	case ENGINE_EVENT_KERNEL_STOP:
 	case ENGINE_EVENT_HELD:
 	case ENGINE_EVENT_RELEASED:
 	case ENGINE_EVENT_COUNT:
@@ -527,7 +528,7 @@ static void in_cooldown(struct step *s)
 		leave(s);
 		break;
 	case ENGINE_EVENT_KERNEL_STOP: /* a stop that was on its way: let the process go on */
-		add(s, ENGINE_ACTION_RELEASE)->verdict = VERDICT_RESUME;
+		add(s, ENGINE_ACTION_CONTINUE);
 		break;
 	case ENGINE_EVENT_NODE_SHORT:
 		node_short(s);
