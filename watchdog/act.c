@@ -41,7 +41,7 @@ void act_note(struct target *t, enum intervention what)
 	act_note_at(t, what, t->watch->now_ns, sample_used(&t->engine.last));
 }
 
-/* Notes and makes planned changes; on a failure those of this call are undone. 0, CGROUP_*, -errno.
+/* Notes and makes planned changes; on a failure all of this kind are undone. 0, CGROUP_*, -errno.
  */
 static int apply(struct target *t, enum ledger_kind kind, const struct cgroup_change *changes,
 	uint32_t count)
@@ -165,8 +165,12 @@ static void do_lease(struct target *t, uint64_t bytes)
 {
 	struct cgroup_change changes[CGROUP_CHANGES_MAX];
 	uint32_t count;
-	int r = cgroup_plan_lease(&t->cgroup, t->engine.last.level, bytes, changes, &count);
+	int r;
 
+	/* A lease may outlive the incident: what it puts back must not be the brake's value. */
+	(void)ledger_undo(&t->watch->ledger, t->index, LEDGER_BIT(LEDGER_BRAKE),
+		NULL); /* what fails stays noted: the release tries again */
+	r = cgroup_plan_lease(&t->cgroup, t->engine.last.level, bytes, changes, &count);
 	if (r == 0)
 		r = apply(t, LEDGER_LEASE, changes, count);
 	FAULT_POINT(LEASE_ON);
@@ -368,19 +372,22 @@ static void measure_end(struct target *t)
 static bool do_release(struct target *t, enum verdict verdict, struct engine_event *ret_outcome)
 {
 	struct ledger *l = &t->watch->ledger;
-	uint32_t limits = LEDGER_BIT(LEDGER_BRAKE);
+	bool first = t->record.released_ns == 0;
+	uint32_t leases = 0;
 	uint32_t left;
 	int error = 0;
 
 	FAULT_POINT(RELEASE_BEFORE);
-	if (t->record.released_ns == 0) {
+	if (first) {
 		measure_end(t);
 		t->record.verdict = verdict;
 	}
-	t->leased = verdict == VERDICT_LEASE;
+	/* A release that is repeated keeps what the verdict left in force. */
+	if (first || t->engine.vanished || t->engine.shutdown || !engine_in_incident(&t->engine))
+		t->leased = verdict == VERDICT_LEASE;
+	left = ledger_undo(l, t->index, LEDGER_BIT(LEDGER_BRAKE), &error);
 	if (!t->leased)
-		limits |= LEDGER_BIT(LEDGER_LEASE);
-	left = ledger_undo(l, t->index, limits, &error);
+		leases = ledger_undo(l, t->index, LEDGER_BIT(LEDGER_LEASE), &error);
 	if (verdict == VERDICT_KILL) {
 		crew_let_go(t, /* kill= */ true);
 		hold_kill(t);
@@ -394,7 +401,11 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 	crew_let_go(t, /* kill= */ false);
 	hold_release(t);
 	FAULT_POINT(RELEASED);
-	if (t->record.released_ns == 0) {
+	/* From the second time on a limit that cannot be lowered yet holds nobody up: the beat goes
+	 * on with it, and the target is watched meanwhile. */
+	if (first)
+		left += leases;
+	if (first) {
 		t->record.released_ns = t->watch->now_ns;
 		act_note(t, INTERVENTION_RELEASE);
 		crew_released(t);
