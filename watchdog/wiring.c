@@ -317,7 +317,7 @@ void wiring_continue(struct target *t, uint64_t early_bytes)
 
 	if (!t->watch->tripwire || !wi->added)
 		return;
-	if (wi->armed) {
+	if (wi->armed && early_bytes) {
 		wi->extra_bytes = add_sat(wi->extra_bytes, early_bytes);
 		wi->extra_until_ns = t->watch->now_ns + EXTRA_NS;
 		(void)set(t); /* of a target that is there */
@@ -331,9 +331,10 @@ void wiring_continue(struct target *t, uint64_t early_bytes)
 
 void wiring_leave(struct target *t)
 {
-	if (!t->watch->tripwire || !t->wiring.added)
+	if (!t->watch->tripwire || !t->open)
 		return;
 	(void)wiring_release(t);
+	/* Where adding it failed half-way, it is known there and not here. */
 	(void)tripwire_remove(t->watch->tripwire, t->cgroup.id);
 	t->wiring = (struct wiring){0};
 }
