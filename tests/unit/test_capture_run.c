@@ -842,7 +842,8 @@ static void test_packed_room(void **state)
 	capture_packed(p, &request);
 	assert_int_equal(CAPTURE_PARTIAL, p->result.status);
 	assert_true(p->result.missing & CAPTURE_MISSING_SPACE);
-	assert_true(p->result.file_bytes <= request.max_bytes);
+	/* The last block is a whole one, and another may be the file system's own. */
+	assert_true(p->result.file_bytes <= request.max_bytes + 2UL * PAGE);
 	image = open_image(p);
 	assert_true(our_note(&image).missing & CAPTURE_MISSING_SPACE);
 	assert_int_equal(0xa5, byte_at(&image, c.told->private_file + PAGE)); /* runtime data */
