@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The copier where something fails under it: a disk that refuses what it was given.
+ * The copier where something fails under it: a disk that refuses what it was given, a memory object
+ * that cannot be asked where it has data, page tables that cannot be read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,7 +17,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "capture/copy.h"
+#include "capture/frame.h"
+#include "capture/writer.h"
 
 #define SLOTS 2U
 #define SLOT_BYTES (256U << 10)
@@ -107,12 +112,93 @@ static void test_refused_after_the_end(void **state)
 	assert_int_equal(f->copier.failed_from, SLOT_BYTES); /* and is told */
 }
 
+/* --- what cannot be read --------------------------------------------------------------------- */
+
+/*
+ * An object of a server that has died: a pipe's end can be asked for data no more than that. The
+ * next object is copied.
+ */
+static void test_an_object_that_fails_ends_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	struct region regions[] = {
+		{.start = SLOT_BYTES, .end = 2 * SLOT_BYTES, .source = REGION_OBJECT},
+		{.start = 2 * SLOT_BYTES, .end = 3 * SLOT_BYTES, .source = REGION_OBJECT}};
+	struct segment segments[] = {
+		{.start = SLOT_BYTES, .mem_bytes = SLOT_BYTES, .file_bytes = SLOT_BYTES},
+		{.start = 2 * SLOT_BYTES,
+			.mem_bytes = SLOT_BYTES,
+			.file_bytes = SLOT_BYTES,
+			.offset = SLOT_BYTES,
+			.region = 1}};
+	int object = memfd_create("object", MFD_CLOEXEC);
+
+	assert_true(object >= 0);
+	assert_int_equal(write(object, f->buffers, SLOT_BYTES), SLOT_BYTES);
+	f->plan.regions = regions;
+	f->plan.segments = segments;
+	f->plan.region_count = f->plan.segment_count = ARRAY_LEN(segments);
+	copy_begin(&f->copier, &f->job, /* protected= */ false);
+	f->copier.file_region = 0;
+	f->copier.file_fd = fcntl(f->broken[1], F_DUPFD_CLOEXEC, 0);
+	assert_true(copy_unit(&f->copier, 0, SLOT_BYTES, 2 * SLOT_BYTES));
+	(void)close(f->copier.file_fd);
+	f->copier.file_region = 1;
+	f->copier.file_fd = object;
+	assert_true(copy_unit(&f->copier, 1, 2 * SLOT_BYTES, 3 * SLOT_BYTES));
+	copy_end(&f->copier);
+	assert_int_equal(atomic_load(&f->job.stop), 0);
+	assert_int_equal(atomic_load(&f->job.missing), CAPTURE_MISSING_READ);
+	assert_int_equal(atomic_load(&f->job.skipped_bytes), SLOT_BYTES);
+	assert_int_equal(atomic_load(&f->job.memory_bytes), SLOT_BYTES);
+	assert_int_equal(written(f), SLOT_BYTES);
+}
+
+/* What ends it is told apart from a round that has come to its end. */
+static void test_page_tables_that_fail_stop_the_writer(void **state)
+{
+	struct fixture *f = *state;
+	const struct capture_limits limits = {.copy_threads = 2, .buffer_bytes = FRAME_BYTES};
+	struct region region = {.start = SLOT_BYTES, .end = 2 * SLOT_BYTES, .source = REGION_PAGES};
+	struct segment segment = {
+		.start = SLOT_BYTES, .mem_bytes = SLOT_BYTES, .file_bytes = SLOT_BYTES};
+	uint32_t order[] = {0};
+	struct capture_result result = {0};
+	struct capture_writer *w;
+
+	f->plan.regions = &region;
+	f->plan.segments = &segment;
+	f->plan.order = order;
+	f->plan.region_count = f->plan.segment_count = 1;
+	for (uint32_t rank = 1; rank <= ORDER_RANKS; rank++)
+		f->plan.order_first[rank] = 1;
+	f->plan.layout.file_bytes = SLOT_BYTES;
+	f->plan.pages.method = PAGES_PAGEMAP;
+	f->plan.pages.pagemap_fd = -1;
+	assert_int_equal(writer_new(&limits, &w), 0);
+	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
+		/* cache_first= */ true);
+	assert_false(writer_stopped(w));
+	writer_known(w, UINT64_MAX);
+	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	writer_counts(w, &result);
+	assert_true(writer_stopped(w));
+	assert_int_equal(result.missing, CAPTURE_MISSING_READ);
+	assert_int_equal(result.error, -EBADF);
+	assert_int_equal(writer_copied_bytes(w, 0), 0);
+	writer_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			test_refused_is_written_the_other_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused_after_the_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_an_object_that_fails_ends_nothing_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_page_tables_that_fail_stop_the_writer, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -490,8 +490,9 @@ static bool copy_object(struct copier *c, const struct segment *s, uint64_t from
 		off_t data = lseek(c->file_fd, (off_t)(from - base), SEEK_DATA);
 		off_t hole;
 
+		/* A server that has died ends this object: what cannot be read is counted. */
 		if (data < 0)
-			return errno == ENXIO || stop(c, CAPTURE_MISSING_READ, -errno);
+			return errno == ENXIO || copy_file(c, s, from, to);
 		hole = lseek(c->file_fd, data, SEEK_HOLE);
 		from = max_u64(from, base + (uint64_t)data);
 		if (from >= to)

@@ -212,7 +212,7 @@ void transfer(struct run *run)
 	if (!(result->missing &
 		    (CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |
 			    CAPTURE_MISSING_EXITED)) &&
-		done && has_swapped(run->plan)) {
+		done && !writer_stopped(c->writer) && has_swapped(run->plan)) {
 		if (c->request.swap == SWAP_LAST && !run->plan->packed) {
 			writer_begin_swap(c->writer);
 			(void)wait_round(run);

@@ -396,6 +396,11 @@ enum writer_result writer_wait(struct capture_writer *w, uint64_t until_ns)
 	return idle ? WRITER_DONE : WRITER_TIMEOUT;
 }
 
+bool writer_stopped(struct capture_writer *w)
+{
+	return atomic_load(&w->job.stop) != 0;
+}
+
 void writer_begin_swap(struct capture_writer *w)
 {
 	(void)pthread_mutex_lock(&w->lock);

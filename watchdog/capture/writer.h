@@ -48,6 +48,12 @@ enum writer_result {
 /* Waits until the round is over or until_ns (CLOCK_MONOTONIC). */
 enum writer_result writer_wait(struct capture_writer *w, uint64_t until_ns);
 
+/*
+ * Whether something has ended the copying for good, the caller's wish or what a worker met: what
+ * was not copied by then stays so, and a second round would find nothing to do.
+ */
+bool writer_stopped(struct capture_writer *w);
+
 /* Begins the second round: swapped pages. */
 void writer_begin_swap(struct capture_writer *w);
 
