@@ -196,7 +196,7 @@ static int open_core(const char *path, struct core_view *view)
 			return EXIT_CODE_NO_TARGET;
 		return error == EACCES || error == EPERM ? EXIT_CODE_PERMISSION : EXIT_CODE_FAILED;
 	}
-	if (core_view_open(fd, view, why, sizeof(why)) == 0) {
+	if (core_view_open(fd, CORE_VIEW_HEAD_MAX, view, why, sizeof(why)) == 0) {
 		name_from_bundle(path, view);
 		return EXIT_CODE_OK;
 	}

@@ -28,6 +28,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "amount.h"
 #include "base/checked.h"
 #include "base/str.h"
 #include "capture/notes.h"
@@ -43,6 +44,17 @@ static void explain(char *why, size_t why_size, const char *what)
 {
 	if (why_size)
 		(void)str_copy(why, why_size, what);
+}
+
+static void explain_large(char *why, size_t why_size, uint64_t head_max)
+{
+	struct str s;
+
+	if (!why_size)
+		return;
+	str_init(&s, why, why_size);
+	(void)str_add(&s, "its headers and notes take more than ");
+	amount_size(&s, head_max);
 }
 
 /* --- the bytes ----------------------------------------------------------------------------- */
@@ -89,7 +101,8 @@ static int unpack(
 }
 
 /* The beginning of a compressed core, as far as headers and notes go. */
-static int open_compressed(struct core_view *view, const uint8_t *bytes, uint64_t len)
+static int open_compressed(
+	struct core_view *view, const uint8_t *bytes, uint64_t len, uint64_t head_max)
 {
 	ZSTD_inBuffer in = {.src = bytes, .size = len};
 	ZSTD_DStream *stream = ZSTD_createDStream();
@@ -112,7 +125,7 @@ static int open_compressed(struct core_view *view, const uint8_t *bytes, uint64_
 		if (status != ELFCORE_CUT || got < want)
 			break;
 		want = max_u64(want * 2, view->elf.headers_len);
-		if (want > CORE_VIEW_HEAD_MAX)
+		if (want > head_max)
 			r = -EFBIG;
 	}
 	(void)ZSTD_freeDStream(stream);
@@ -128,7 +141,7 @@ static bool is_zstd(const uint8_t *bytes, uint64_t len)
 	return len >= sizeof(magic) && memcmp(bytes, magic, sizeof(magic)) == 0;
 }
 
-static int open_bytes(int fd, struct core_view *view)
+static int open_bytes(int fd, uint64_t head_max, struct core_view *view)
 {
 	struct stat st;
 	void *map;
@@ -146,7 +159,7 @@ static int open_bytes(int fd, struct core_view *view)
 		return -errno;
 	view->compressed = is_zstd(map, (uint64_t)st.st_size);
 	if (view->compressed) {
-		r = open_compressed(view, map, (uint64_t)st.st_size);
+		r = open_compressed(view, map, (uint64_t)st.st_size, head_max);
 		(void)munmap(map, (size_t)st.st_size);
 		return r;
 	}
@@ -311,12 +324,12 @@ static void read_own_note(struct core_view *view)
 	view->missing = own.missing;
 }
 
-int core_view_open(int fd, struct core_view *ret, char *why, size_t why_size)
+int core_view_open(int fd, uint64_t head_max, struct core_view *ret, char *why, size_t why_size)
 {
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	r = open_bytes(fd, ret);
+	r = open_bytes(fd, head_max, ret);
 	if (r) {
 		core_view_close(ret);
 		if (r > 0)
@@ -324,8 +337,7 @@ int core_view_open(int fd, struct core_view *ret, char *why, size_t why_size)
 		else if (r == -EBADMSG)
 			explain(why, why_size, "broken zstd data");
 		else if (r == -EFBIG)
-			explain(why, why_size,
-				"a core whose headers and notes are too large for us");
+			explain_large(why, why_size, head_max);
 		else
 			explain(why, why_size, strerrordesc_np(-r));
 		return r;

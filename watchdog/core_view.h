@@ -15,7 +15,7 @@
 #define CORE_VIEW_MAPPINGS 48  /* biggest mappings kept */
 #define CORE_VIEW_THREADS 1024 /* threads kept; all are counted */
 #define CORE_VIEW_NAME_MAX 256
-#define CORE_VIEW_HEAD_MAX (1ULL << 30) /* headers and notes of a compressed core */
+#define CORE_VIEW_HEAD_MAX (1ULL << 30) /* headers and notes of a compressed core, unpacked */
 
 struct core_view_thread {
 	int32_t tid;
@@ -58,12 +58,13 @@ struct core_view {
 };
 
 /*
- * Reads the core open at fd (borrowed). 0 with *ret to be closed by core_view_close(); a positive
- * enum elfcore_status; -ENOMEM, -EFBIG (a compressed head beyond CORE_VIEW_HEAD_MAX), -EBADMSG
- * (broken zstd), -errno. One sentence in why where it is not 0. Allocates; *ret is large, so not
- * for the stack.
+ * Reads the core open at fd (borrowed). head_max: bytes of memory that headers and notes of a
+ * compressed core may take, at most CORE_VIEW_HEAD_MAX; of a plain one they are mapped. 0 with *ret
+ * to be closed by core_view_close(); a positive enum elfcore_status; -ENOMEM, -EFBIG (a compressed
+ * head beyond head_max), -EBADMSG (broken zstd), -errno. Words in why where it is not 0. Allocates;
+ * *ret is large, so not for the stack. A disk that fails under the map is a SIGBUS.
  */
-int core_view_open(int fd, struct core_view *ret, char *why, size_t why_size);
+int core_view_open(int fd, uint64_t head_max, struct core_view *ret, char *why, size_t why_size);
 void core_view_close(struct core_view *view);
 
 /*

@@ -6,6 +6,10 @@
  * only what is used gets touched. The core is read back through core_view.c, so that what a report
  * says about threads and mappings is what a debugger will find. A report that would not fit is not
  * written at all: half of one is neither JSON nor HTML.
+ *
+ * The bundle has its final name only after this, so nothing here may end the process: a core with
+ * thousands of threads is not unpacked in a sidecar of 64 MiB, and one that the disk has failed on
+ * is not mapped (a page that cannot be read is a SIGBUS). The reports then go without.
  */
 #include "report.h"
 
@@ -23,6 +27,11 @@
 
 #define REPORT_BYTES_MAX (16ULL << 20) /* 1,024 threads and points and 48 mappings take ~1 MiB */
 #define WHY_MAX 256
+/*
+ * Of a compressed core's headers and notes, unpacked. With AVX-512 a thread takes 3.3 KiB, so 2,500
+ * of them fit; with AMX 12 KiB, and 680. A sidecar of 64 MiB has that much to spare.
+ */
+#define HEAD_MAX (8ULL << 20)
 
 static int write_file(int dir_fd, const char *name, const struct str *s)
 {
@@ -84,6 +93,26 @@ static void drop_partial(char *path)
 			strlen(at + strlen(PLACE_PARTIAL_SUFFIX)) + 1);
 }
 
+/* Why the core cannot be told about, or NULL with view to be closed. */
+static const char *read_back(int bundle_fd, const struct capture_request *request,
+	const struct capture_result *result, struct core_view *view, char why[static WHY_MAX])
+{
+	const char *name = request->compress == COMPRESS_ZSTD ? "core.zst" : "core";
+	_cleanup_close_ int fd = openat(bundle_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int error = errno;
+
+	if (result->missing & CAPTURE_MISSING_IO)
+		return "the disk failed while it was written";
+	if (fd < 0)
+		return strerrordesc_np(error);
+	if (!view)
+		return strerrordesc_np(ENOMEM);
+	if (core_view_open(fd, HEAD_MAX, view, why, WHY_MAX))
+		return why;
+	core_view_name(view, bundle_fd);
+	return NULL;
+}
+
 int report_write_bundle(int bundle_fd, const struct capture_request *request,
 	const struct capture_result *result, const struct incident_record *record,
 	const struct history_point *history, uint32_t history_count, const char *why)
@@ -98,18 +127,15 @@ int report_write_bundle(int bundle_fd, const struct capture_request *request,
 		.why = why,
 		.wall_offset_ns = report_wall_offset_ns(),
 	};
-	const char *name = request->compress == COMPRESS_ZSTD ? "core.zst" : "core";
-	_cleanup_close_ int fd = openat(bundle_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct core_view *view = calloc(1, sizeof(*view));
-	char unread[WHY_MAX];
+	char why_unread[WHY_MAX];
 	int r;
 
 	drop_partial(final.path);
 	drop_partial(final.core_path);
-	if (fd >= 0 && view && core_view_open(fd, view, unread, sizeof(unread)) == 0)
+	report.unread = read_back(bundle_fd, request, result, view, why_unread);
+	if (!report.unread)
 		report.view = view;
-	if (report.view)
-		core_view_name(view, bundle_fd);
 	r = report_write(bundle_fd, &report);
 	if (report.view)
 		core_view_close(view);

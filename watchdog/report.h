@@ -27,6 +27,7 @@ struct report {
 	const struct history_point *history;  /* oldest first; NULL: none was kept */
 	uint32_t history_count;
 	const struct core_view *view; /* NULL: the core could not be read back */
+	const char *unread;	      /* why, in a few words; NULL: it was, or nobody tried */
 	int64_t wall_offset_ns;	      /* CLOCK_REALTIME less CLOCK_MONOTONIC */
 };
 
@@ -38,7 +39,9 @@ int report_write(int bundle_fd, const struct report *report);
 
 /*
  * The same for a capture that capture_run() has just written: reads the core back for its threads
- * and mappings. history may be NULL, with history_count 0.
+ * and mappings, with at most 8 MiB of memory for what it has to unpack. A core that takes more, or
+ * that the disk has failed on, is not read, and the reports say so. history may be NULL, with
+ * history_count 0.
  */
 int report_write_bundle(int bundle_fd, const struct capture_request *request,
 	const struct capture_result *result, const struct incident_record *record,

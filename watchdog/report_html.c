@@ -401,6 +401,15 @@ static void threads(struct str *s, const struct core_view *view)
 	(void)str_add(s, "</section>\n");
 }
 
+static void unread(struct str *s, const char *why)
+{
+	(void)str_add(s,
+		"<section><h2>Threads and mappings</h2><p>Not listed here, since the core was not "
+		"read back: ");
+	report_escape(s, why);
+	(void)str_add(s, ". <code>oomsnap inspect</code> beside it lists them.</p></section>\n");
+}
+
 void report_html(struct str *s, const struct report *r)
 {
 	(void)str_add(s,
@@ -423,6 +432,8 @@ void report_html(struct str *s, const struct report *r)
 	missing(s, r);
 	if (r->view)
 		threads(s, r->view);
+	else if (r->unread)
+		unread(s, r->unread);
 	(void)str_addf(s,
 		"<footer>Written by oomsnap %s. Every figure is in report.json beside this file; "
 		"open "

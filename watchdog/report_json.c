@@ -255,7 +255,7 @@ static void put_history(struct str *s, const struct report *r)
 
 static void put_threads(struct str *s, const struct core_view *view)
 {
-	put_u64(s, "threads_total", view ? view->threads : 0);
+	put_size(s, "threads_total", view ? view->threads : SIZE_UNLIMITED);
 	open_array(s, "threads");
 	for (uint32_t n = 0; view && n < view->thread_count; n++) {
 		const struct core_view_thread *t = &view->thread[n];
@@ -343,6 +343,10 @@ void report_json(struct str *s, const struct report *r)
 		(void)str_add_char(s, '"');
 		(void)str_add_json(s, r->view->process.args, strlen(r->view->process.args));
 		(void)str_add(s, "\",\n");
+	}
+	if (!r->view && r->unread) {
+		put_str(s, "unread", r->unread);
+		(void)str_add(s, ",\n");
 	}
 	put_threads(s, r->view);
 	put_mappings(s, r->view);

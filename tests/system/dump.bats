@@ -190,6 +190,18 @@ threads_in() {
 	[ "$threads" -gt 5000 ]
 	equal "$threads" "$(threads_in "$D/core")"
 	untouched "$PID"
+	# Compressed: too much to unpack for a report, which says so.
+	"$OOMSNAP" dump "$PID" -d "$D/out" --compress zstd
+	local b
+	b=$(bundle)
+	python3 - "$b/report.json" <<- 'END'
+		import json, sys
+		r = json.load(open(sys.argv[1]))
+		assert "8.00 MiB" in r["unread"], r["unread"]
+		assert r["threads_total"] is None and r["threads"] == r["biggest_mappings"] == []
+	END
+	grep -q 'Not listed here.*8.00 MiB' "$b/report.html"
+	"$OOMSNAP" inspect "$b/core.zst" | grep -q "^threads    $threads\$"
 }
 
 # More than an ELF header can count by itself (PN_XNUM), and more than this kernel allows by default.

@@ -324,6 +324,24 @@ static bool balanced(const char *t)
 	return depth == 0;
 }
 
+/* What could not be read back is not told as nothing. */
+static void test_core_not_read_back(void **state)
+{
+	struct fixture *f = *state;
+
+	f->report.view = NULL;
+	f->report.unread = EVIL;
+	report_json(&f->s, &f->report);
+	assert_true(is_json(f->text));
+	assert_non_null(strstr(f->text, "\"unread\":\""));
+	assert_non_null(strstr(f->text, "\"threads_total\":null"));
+	str_init(&f->s, f->text, TEXT_BYTES);
+	report_html(&f->s, &f->report);
+	assert_true(balanced(f->text));
+	assert_non_null(strstr(f->text, "Not listed here"));
+	assert_null(strstr(f->text, "<script"));
+}
+
 static void test_html_is_safe(void **state)
 {
 	struct fixture *f = *state;
@@ -426,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_json_is_valid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json_of_little, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json_of_a_core, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_core_not_read_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keys_are_documented, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_html_is_safe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_html_of_little, setup, teardown),
