@@ -116,7 +116,7 @@ has_fields() {
 	systemctl start oomsnap.service
 	wait_event started
 	[ "$(property oomsnap.service StatusText)" = "watching 1 targets" ]
-	leak_start --rate 20
+	leak_start --rate 10
 	for i in 1 2; do
 		wait_event captured $i 60
 		core=$(event_field captured CORE $i)
@@ -287,10 +287,10 @@ hang() {
 
 # bats test_tags=lane:systemd
 @test "a watchdog that hangs is killed by systemd and started again, the target free meanwhile" {
-	hang WatchdogSec=2s
+	hang WatchdogSec=3s
 	journalctl --sync
 	journalctl -q --no-pager -u oomsnap.service -n 100 -o cat > "$BATS_TEST_TMPDIR/log"
-	grep -q 'Watchdog timeout (limit 2s)' "$BATS_TEST_TMPDIR/log"
+	grep -q 'Watchdog timeout (limit 3s)' "$BATS_TEST_TMPDIR/log"
 }
 
 # bats test_tags=lane:systemd

@@ -92,16 +92,27 @@ core_of() {
 # What a container runtime mounts for a container with a cgroup namespace of its own.
 CONTAINED='umount /sys/fs/cgroup && mount -t cgroup2 -o ro none /sys/fs/cgroup && exec "$@"'
 
+# The container's processes have become the leaker, which is told to begin once it is watched.
+app_waits() {
+	local pid
+	pid=$(cg_procs app)
+	[ "$(cat "/proc/$pid/comm" 2> /dev/null)" = leaker ] && awaits_usr1 "$pid"
+}
+
 # bats test_tags=lane:vm
 @test "siblings on cgroup v2: seen through their own view, and guaranteed by SYS_RESOURCE" {
 	need_lane vm
 	cg_new app 64M
 	pod_start
-	pod_spawn app unshare -C -m bash -c "$CONTAINED" - "$LEAKER" --pattern populate --rate 10 --chunk 4M
+	pod_spawn app unshare -C -m bash -c "$CONTAINED" - "$LEAKER" --pattern populate --rate 10 --chunk 4M \
+		--start-paused
+	wait_until 20 app_waits
 	: > "$EVENTS"
 	POD_ERR=$EVENTS pod_spawn us unshare -C -m bash -c "$CONTAINED" - "$OOMSNAP" watch --json --siblings \
 		--runtime-dir "$RUNTIME" --set directory="$DUMPS" --set verdict=oom \
 		--set tripwire="$WATCH_TRIPWIRE"
+	wait_event guarantee
+	kill -USR1 "$(cg_procs app)"
 	wait_event captured 1 60
 	[[ $(event_field target-found CGROUP) == /proc/*/root/sys/fs/cgroup ]]
 	[ "$(event_field guarantee GUARANTEE)" = guaranteed ]

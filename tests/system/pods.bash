@@ -135,11 +135,16 @@ pod_pids() {
 
 # leak_now [N]: a program that was started with --start-paused leaks once it is watched, for the Nth time.
 leak_now() {
-	local pid
+	local pid=0
 	wait_event guarantee "${1:-1}" 60
-	pid=$(pod_pids app)
-	wait_until 20 awaits_usr1 "$pid"
+	wait_until 20 app_waits
 	kill -USR1 "$pid"
+}
+
+# app_waits: for leak_now, whose pid it sets. That of a container which starts again is 0 until it runs.
+app_waits() {
+	[ -e "/proc/$pid" ] || pid=$(pod_pids app)
+	[ -e "/proc/$pid" ] && awaits_usr1 "$pid"
 }
 
 # pid_group PID: its control group as this side sees it.

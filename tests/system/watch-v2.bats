@@ -89,7 +89,7 @@ pressure_of() {
 	watch_start app --set shield=off --set arm=50% --set brake=78% --set trip=80%
 	[ "$(event_field guarantee GUARANTEE)" = brake ]
 	[ "$(cg_value app memory.high)" = max ]
-	cg_spawn app "$LEAKER" --pattern touch --rate 40 --total 60M
+	cg_spawn app "$LEAKER" --pattern touch --rate 20 --total 60M
 	wait_event armed
 	wait_until 5 eval '[ "$(cg_value app memory.high)" != max ]'
 	[ "$(cg_value app memory.high)" -le $((64 * 78 * 1048576 / 100)) ]
