@@ -403,9 +403,8 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 	FAULT_POINT(RELEASED);
 	/* From the second time on a limit that cannot be lowered yet holds nobody up: the beat goes
 	 * on with it, and the target is watched meanwhile. */
-	if (first)
-		left += leases;
 	if (first) {
+		left += leases;
 		t->record.released_ns = t->watch->now_ns;
 		act_note(t, INTERVENTION_RELEASE);
 		crew_released(t);
