@@ -53,11 +53,24 @@ static void it_looks_at_this_machine(void **state)
 	assert_true(result.freerun_bytes < 1ULL << 48);
 }
 
+static void swapped_pages_must_fit(void **state)
+{
+	(void)state;
+	assert_true(budget_swap_fits(1024 * MIB, SIZE_UNLIMITED));
+	assert_true(budget_swap_fits(12 * MIB, 16 * MIB));
+	assert_false(budget_swap_fits(12 * MIB + 1, 16 * MIB));
+	assert_false(budget_swap_fits(4096, 0));
+	assert_false(budget_swap_fits(UINT64_MAX, UINT64_MAX - 1));
+	/* Whose group tells nothing, because it has none. */
+	assert_int_equal(0, budget_target_room(1 << 30));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_smallest_bound_holds),
 		cmocka_unit_test(what_is_dirty_counts),
+		cmocka_unit_test(swapped_pages_must_fit),
 		cmocka_unit_test(it_looks_at_this_machine),
 	};
 

@@ -18,6 +18,10 @@
  * half way between the two thresholds of dirty memory (dirty_freerun_ceiling() in
  * mm/page-writeback.c, vm.dirty_ratio), less what is dirty now.
  *
+ * Swapped pages that are read come back into memory, charged to the target, and where there is no
+ * room for them below its limit the kernel swaps others out, or kills it: they are read only where
+ * all of them fit.
+ *
  * Limits: looked at once for each capture. Our room is unknown where our cgroup's files cannot be
  * read; then the machine alone counts.
  */
@@ -37,6 +41,8 @@
 #define OWN_SHARE 2	/* of the room below our own limit */
 #define TARGET_SHARE 8	/* of the same where it is the target's, too */
 #define TARGET_MAX_BYTES (16ULL << 20)
+/* Beside swapped pages: page tables for them, what is read around them, and who else runs there. */
+#define SWAP_SPARE_BYTES (4ULL << 20)
 #define FREERUN_SHARE 8	  /* of the room below our own limit, which has dirty limits of its own */
 #define VMSTAT_BYTES 8192 /* what is looked for stands in its first half */
 
@@ -101,6 +107,24 @@ uint64_t budget_share(uint64_t available, uint64_t room, bool own_cgroup)
 	if (room != SIZE_UNLIMITED && own_cgroup)
 		bytes = min_u64(bytes, min_u64(room / TARGET_SHARE, TARGET_MAX_BYTES));
 	return max_u64(bytes, BUDGET_MIN_BYTES);
+}
+
+uint64_t budget_target_room(pid_t target)
+{
+	char dir[TARGET_PATH_MAX];
+	uint64_t room;
+	int r = cgroup_of_pid(target, dir, sizeof(dir));
+
+	if (r == 0)
+		r = cgroup_room(dir, &room);
+	if (r == CGROUP_NO_MEMORY)
+		return SIZE_UNLIMITED;
+	return r == 0 ? room : 0;
+}
+
+bool budget_swap_fits(uint64_t swap_bytes, uint64_t room_bytes)
+{
+	return room_bytes == SIZE_UNLIMITED || add_sat(swap_bytes, SWAP_SPARE_BYTES) <= room_bytes;
 }
 
 /* Whether dir is ours or below it. */

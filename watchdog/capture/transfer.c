@@ -20,6 +20,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "capture/budget.h"
 #include "capture/flags.h"
 #include "capture/head.h"
 #include "capture/run.h"
@@ -93,6 +94,18 @@ static bool has_swapped(const struct capture_plan *plan)
 		if (plan->regions[i].flags & REGION_SWAPPED)
 			return true;
 	return false;
+}
+
+/* Whether swapped pages may be read now: it was asked for, and the target's limit bears them. */
+static bool takes_swapped(struct run *run)
+{
+	uint64_t bytes = run->plan->status.swap_bytes;
+
+	if (run->c->request.swap != SWAP_LAST)
+		return false;
+	run->swap_has_no_room = bytes &&
+		!budget_swap_fits(bytes, budget_target_room(run->c->request.pid));
+	return !run->swap_has_no_room;
 }
 
 /* What was not copied loses its room, and reads as missing instead of as zeros. */
@@ -179,7 +192,8 @@ void transfer(struct run *run)
 	uint64_t unknown_bytes = 0;
 	bool done;
 
-	writer_begin(c->writer, run->plan, c->place.core_fd, c->request.swap == SWAP_LAST,
+	writer_begin(c->writer, run->plan, c->place.core_fd,
+		run->plan->packed && takes_swapped(run),
 		sub_floor(run->room_bytes, run->plan->layout.data_offset), result->cache_bytes,
 		result->freerun_bytes >=
 			min_u64(run->plan->layout.file_bytes, result->cache_bytes / 2));
@@ -213,7 +227,7 @@ void transfer(struct run *run)
 		    (CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |
 			    CAPTURE_MISSING_EXITED)) &&
 		done && !writer_stopped(c->writer) && has_swapped(run->plan)) {
-		if (c->request.swap == SWAP_LAST && !run->plan->packed) {
+		if (!run->plan->packed && takes_swapped(run)) {
 			writer_begin_swap(c->writer);
 			(void)wait_round(run);
 			writer_counts(c->writer, result);

@@ -71,6 +71,7 @@ void why_partial(struct run *run)
 		{CAPTURE_MISSING_SWAP, "swapped pages were left out"},
 	};
 	const char *separator = "";
+	bool no_room = run->swap_has_no_room && run->result->missing & CAPTURE_MISSING_SWAP;
 	struct str s;
 
 	if (!run->why_size || !run->result->missing)
@@ -82,6 +83,8 @@ void why_partial(struct run *run)
 			(void)str_addf(&s, "%s%s", separator, reasons[i].text);
 			separator = ", ";
 		}
+	if (no_room)
+		(void)str_addf(&s, ", for which there is no room below its memory limit");
 	if (run->result->error)
 		(void)str_addf(&s, " (%s)", strerrordesc_np(-run->result->error));
 }
