@@ -20,6 +20,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "capture/budget.h"
 #include "capture/flags.h"
 #include "capture/head.h"
@@ -30,6 +31,10 @@
 #include "os/proc.h"
 #include "os/tracer.h"
 
+/* Why a round came to its end before it was done. */
+#define MISSING_CUT                                                                               \
+	(CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |                  \
+		CAPTURE_MISSING_EXITED)
 #define PF_EXITING 0x4U		       /* include/linux/sched.h; field 9 of stat */
 #define WORKER_GRACE_NS (2 * NS_PER_S) /* for a worker in a system call to come back */
 #define TICK_NS (5 * NS_PER_MS)	       /* between two looks: the guardian waits for four */
@@ -185,6 +190,22 @@ static uint32_t mappings_written(const struct capture_plan *plan)
 	return n;
 }
 
+/* The second round. base_bytes: of what was skipped, what the writer does not know of. */
+static void transfer_swapped(struct run *run, uint64_t base_bytes)
+{
+	struct capture_result *result = run->result;
+
+	FAULT_POINT(CAPTURE_SWAP);
+	writer_begin_swap(run->c->writer);
+	(void)wait_round(run);
+	writer_counts(run->c->writer, result);
+	result->skipped_bytes += base_bytes;
+	if (has_ended(run->plan))
+		result->missing |= CAPTURE_MISSING_EXITED;
+	if (result->missing & MISSING_CUT) /* what it did not reach reads as zeros */
+		result->missing |= CAPTURE_MISSING_SWAP;
+}
+
 void transfer(struct run *run)
 {
 	struct capture *c = run->c;
@@ -223,18 +244,12 @@ void transfer(struct run *run)
 	}
 	if (has_ended(run->plan))
 		result->missing |= CAPTURE_MISSING_EXITED;
-	if (!(result->missing &
-		    (CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |
-			    CAPTURE_MISSING_EXITED)) &&
-		done && !writer_stopped(c->writer) && has_swapped(run->plan)) {
-		if (!run->plan->packed && takes_swapped(run)) {
-			writer_begin_swap(c->writer);
-			(void)wait_round(run);
-			writer_counts(c->writer, result);
-			result->skipped_bytes += unknown_bytes;
-		} else {
+	if (!(result->missing & MISSING_CUT) && done && !writer_stopped(c->writer) &&
+		has_swapped(run->plan)) {
+		if (!run->plan->packed && takes_swapped(run))
+			transfer_swapped(run, unknown_bytes + run->plan->blind_bytes);
+		else
 			result->missing |= CAPTURE_MISSING_SWAP;
-		}
 	} else if (!run->plan->packed && !writer_busy(c->writer)) {
 		cut_uncopied(run);
 	}
