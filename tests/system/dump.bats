@@ -906,36 +906,98 @@ time.sleep(1000)' "$D/ready"
 	grep -q "core complete" "$b/report.html"
 }
 
-# swapped_out PID KIB: the group gives up what it can until so much of the process is in swap.
-swapped_out() {
-	echo 12M > "$(cg_path app)/memory.reclaim" 2> /dev/null || true # less was to be had
-	[ "$(field "$1" VmSwap)" -ge "$2" ]
-}
-
-# The machine is ours alone: swap is the machine's.
-# bats test_tags=lane:vm
-@test "swapped pages are in a plain core and in a compressed one" {
-	dd if=/dev/zero of="$D/swap" bs=1M count=32 status=none
+# Swap for the machine, which is ours alone.
+swap_on() {
+	dd if=/dev/zero of="$D/swap" bs=1M count=48 status=none
 	chmod 600 "$D/swap"
 	mkswap "$D/swap" > /dev/null
 	swapon "$D/swap"
-	leak --pattern touch --total 16M
-	kill -STOP "$PID" # so that both are of the same moment
+}
+
+# in_swap PID: KiB, shared memory, too, which VmSwap does not count.
+in_swap() {
+	awk '$1 == "Swap:" { n += $2 } END { print n + 0 }' "/proc/$1/smaps"
+}
+
+# swapped_out PID KIB: the group gives up what it can until so much of the process is in swap.
+swapped_out() {
+	echo 12M > "$(cg_path app)/memory.reclaim" 2> /dev/null || true # less was to be had
+	[ "$(in_swap "$1")" -ge "$2" ]
+}
+
+# leak_swapped KIB OPTION...: a leaker, stopped so that all cores are of one moment, with at least so
+# much in swap.
+leak_swapped() {
+	local kib=$1
+	shift
+	leak "$@"
+	kill -STOP "$PID"
 	wait_until 5 stopped "$PID"
-	wait_until 30 swapped_out "$PID" 4096
+	wait_until 30 swapped_out "$PID" "$kib"
+}
+
+# json_bytes KEY: of what dump --json has printed.
+json_bytes() {
+	grep -oP "\"$1\": ?\K[0-9]+" <<< "$output"
+}
+
+# With pages that only a tracer may read: more is in swap than all the others.
+# bats test_tags=lane:vm
+@test "swapped pages are in a plain core and in a compressed one" {
+	swap_on
+	leak_swapped 17408 --pattern touch --total 16M --protnone 8M
 	run "$OOMSNAP" dump "$PID" -d "$D/out" --json
 	equal 0 "$status"
-	[ "$(grep -oP '"swap_bytes": ?\K[0-9]+' <<< "$output")" -ge $((4 << 20)) ]
+	[ "$(json_bytes swap_bytes)" -ge $((17 << 20)) ]
 	mv "$(bundle)/core" "$D/core"
 	rm -rf "$D/out"
-	"$CORECHECK" "$D/core" --min-filled $((16 << 20))
+	"$CORECHECK" "$D/core" --min-filled $((20 << 20))
 	wait_until 30 swapped_out "$PID" 4096
 	run "$OOMSNAP" dump "$PID" -d "$D/out" --compress zstd --json
 	equal 0 "$status"
-	[ "$(grep -oP '"swap_bytes": ?\K[0-9]+' <<< "$output")" -ge $((4 << 20)) ]
+	[ "$(json_bytes swap_bytes)" -ge $((4 << 20)) ]
 	zstd -q -d "$(bundle)/core.zst" -o "$D/unpacked"
-	"$CORECHECK" "$D/unpacked" --min-filled $((16 << 20))
+	"$CORECHECK" "$D/unpacked" --min-filled $((20 << 20))
 	gdb -nx -batch -ex bt "$LEAKER" "$D/unpacked" | grep -q ' main ('
+}
+
+# no_room PATTERN: of what is in swap nothing may come back, and nothing else can make room for it.
+no_room() {
+	local swapped compress
+	leak_swapped 8192 --pattern "$1" --total 16M
+	swapped=$(in_swap "$PID")
+	echo 0 > "$(cg_path app)/memory.swap.max"
+	cg_limit app $(($(cg_usage app) + (2 << 20)))
+	for compress in none zstd; do
+		run "$OOMSNAP" dump "$PID" -o "$D/$1.$compress" --compress "$compress" --json
+		equal 6 "$status"
+		[[ $output == *"swapped pages were left out, for which there is no room below its "* ]]
+		[ "$(json_bytes memory_bytes)" -ge $(((16 << 20) - (swapped << 10))) ]
+	done
+	equal 0 "$(cg_oom_kill app)"
+	[ "$(in_swap "$PID")" -ge $((swapped - 256)) ]
+	cg_limit app max
+	"$OOMSNAP" dump "$PID" -o "$D/$1.core"
+	"$CORECHECK" "$D/$1.core" --min-filled $((16 << 20))
+}
+
+# bats test_tags=lane:vm
+@test "swapped pages that have no room below the limit are left out, and nobody is killed" {
+	swap_on
+	no_room touch
+}
+
+# bats test_tags=lane:vm
+@test "who is killed while its swapped pages are read has no complete core" {
+	swap_on
+	leak_swapped 8192 --pattern touch --total 16M
+	halted capture-swap -o "$D/core"
+	kill -KILL "$PID"
+	wait_until 20 carried_on "$DUMP"
+	local code=0
+	wait "$DUMP" || code=$?
+	equal 6 "$code"
+	grep -q "the process ended meanwhile, swapped pages were left out" "$D/said"
 }
 
 @test "inspect: JSON, and a core compressed by zstd" {

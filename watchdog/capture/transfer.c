@@ -197,7 +197,9 @@ static void transfer_swapped(struct run *run, uint64_t base_bytes)
 
 	FAULT_POINT(CAPTURE_SWAP);
 	writer_begin_swap(run->c->writer);
+	tracer_start(run->c->tracer, call_protected, run);
 	(void)wait_round(run);
+	(void)wait_protected(run);
 	writer_counts(run->c->writer, result);
 	result->skipped_bytes += base_bytes;
 	if (has_ended(run->plan))
