@@ -32,8 +32,8 @@
 #include "os/tracer.h"
 
 /* Why a round came to its end before it was done. */
-#define MISSING_CUT                                                                               \
-	(CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO |                  \
+#define MISSING_CUT                                                              \
+	(CAPTURE_MISSING_DEADLINE | CAPTURE_MISSING_SPACE | CAPTURE_MISSING_IO | \
 		CAPTURE_MISSING_EXITED)
 #define PF_EXITING 0x4U		       /* include/linux/sched.h; field 9 of stat */
 #define WORKER_GRACE_NS (2 * NS_PER_S) /* for a worker in a system call to come back */
@@ -108,8 +108,8 @@ static bool takes_swapped(struct run *run)
 
 	if (run->c->request.swap != SWAP_LAST)
 		return false;
-	run->swap_has_no_room = bytes &&
-		!budget_swap_fits(bytes, budget_target_room(run->c->request.pid));
+	run->swap_has_no_room =
+		bytes && !budget_swap_fits(bytes, budget_target_room(run->c->request.pid));
 	return !run->swap_has_no_room;
 }
 
