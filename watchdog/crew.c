@@ -96,7 +96,8 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 {
 	struct target *t = m->target;
 
-	if (!t || msg->incident != (uint32_t)m->incident)
+	/* What was sent just before the SIGKILL is read after it: a dead one is not idle again. */
+	if (!t || m->state == CREW_ENDING || msg->incident != (uint32_t)m->incident)
 		return; /* of a capture that was given up */
 	switch ((enum capturer_message_kind)msg->kind) {
 	case CAPTURER_SEIZING:
