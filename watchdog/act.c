@@ -273,6 +273,9 @@ static const char *capture_error(const struct target *t, int error)
 {
 	if (error == -ESRCH)
 		return "the target has no process any more";
+	if (error == -ECHILD)
+		return "no capturer is running: the last one died, and a new one could not be "
+		       "started yet";
 	if (error != -EBUSY)
 		return "the capturer cannot be reached";
 	if (t->pid_next && t->record.hold == HOLD_PTRACE)

@@ -459,7 +459,7 @@ _Noreturn void capturer_main(const struct capturer_setup *setup)
 	(void)mlockall(MCL_CURRENT);
 	r = capture_new(&capture_limits_default, &me.capture);
 	if (r < 0)
-		_exit(1); /* the watchdog sees its death and says so */
+		_exit(-r); /* the watchdog sees its death, and says why */
 	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
 	while (!orphaned()) {
 		bool told =

@@ -12,7 +12,8 @@
  * be handed over (hold.c) stays with it until the verdict: there the next takes another member.
  *
  * A member that dies or is ended over its deadline fails its own captures only, and a new one is
- * forked once no target is held: between trip and release nothing is forked.
+ * forked once no target is held: between trip and release nothing is forked. Where that fails, or
+ * the new one dies as it starts, it is tried again every second.
  */
 #include <errno.h>
 #include <poll.h>
@@ -37,6 +38,7 @@
 #define CREW_LET_GO_MS 20 /* takes 1 ms where there is a processor for it */
 #define CREW_HUNG_NS LEDGER_HUNG_NS	/* told to let go, and has not */
 #define CREW_REFORK_NS (20 * NS_PER_MS) /* between looks whether a new member may be forked */
+#define CREW_RETRY_NS NS_PER_S		/* where that fails, or it dies as it starts */
 
 static int fork_member(struct crew_member *m);
 
@@ -183,26 +185,52 @@ static void close_member(struct crew_member *m)
 	ledger_set_tracing(&m->watch->ledger, m->place, false);
 }
 
+static void refork_at(sd_event_source *source, uint64_t at_ns)
+{
+	(void)sd_event_source_set_time(source, at_ns / NS_PER_US);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/*
+ * Tried until it succeeds: where there are too many processes, or no memory, there may be room
+ * again later. That it fails is told once.
+ */
 static int on_refork(sd_event_source *source, uint64_t usec, void *user)
 {
 	struct crew_member *m = user;
-	int r;
+	struct watch *w = m->watch;
+	int r = 0;
 
 	(void)usec;
-	watch_wake(m->watch);
-	if (watch_in_incident(m->watch)) {
-		(void)sd_event_source_set_time(
-			source, (m->watch->now_ns + CREW_REFORK_NS) / NS_PER_US);
-		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	watch_wake(w);
+	if (watch_in_incident(w)) {
+		refork_at(source, w->now_ns + CREW_REFORK_NS);
+		return 0;
+	}
+	if (!w->stopping)
+		r = fork_member(m);
+	if (r < 0) {
+		if (!m->failing)
+			tell_error(NULL, "capturer", r,
+				"a new one cannot be started, and it is tried again every second");
+		m->failing = true;
+		refork_at(source, w->now_ns + CREW_RETRY_NS);
 		return 0;
 	}
 	(void)sd_event_source_unref(source);
-	r = m->watch->stopping ? 0 : fork_member(m);
-	if (r < 0)
-		tell_error(NULL, "capturer", r, "a new one cannot be started");
-	else if (!m->watch->stopping)
+	if (!w->stopping && !m->failing)
 		tell_crew_restarted(m, "a capturer died");
 	return 0;
+}
+
+/* A new one after failures is told once it has lived for a while. */
+static void settle(struct crew_member *m)
+{
+	if (!m->failing || m->state == CREW_DEAD || m->state == CREW_ENDING ||
+		m->watch->now_ns < m->forked_ns + CREW_RETRY_NS)
+		return;
+	m->failing = false;
+	tell_crew_restarted(m, "a capturer died");
 }
 
 /* Cores that are there, under the names of unfinished captures: who was to finish them is gone. */
@@ -228,10 +256,20 @@ static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
 	sd_event_source *refork = NULL;
 	bool copying = m->state == CREW_COPYING;
 	bool finishing = m->state == CREW_FINISHING;
+	uint64_t at_ns;
 
 	(void)source;
-	(void)info;
 	watch_wake(m->watch);
+	at_ns = m->watch->now_ns;
+	if (m->state == CREW_IDLE &&
+		at_ns < m->forked_ns + CREW_RETRY_NS) { /* before it was asked anything */
+		if (!m->failing)
+			tell_error(NULL, "capturer",
+				info->si_code == CLD_EXITED ? -info->si_status : -ESRCH,
+				"a new one died as it started, and it is tried again every second");
+		m->failing = true;
+		at_ns += CREW_RETRY_NS;
+	}
 	close_member(m); /* whatever it traced, the kernel let go of */
 	if (copying || (finishing && !m->aside))
 		tell_capture_failed(m->target, m->result.pid, "its capturer died");
@@ -240,7 +278,7 @@ static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
 		step(m->target, ENGINE_EVENT_FAILED, false);
 	if (!m->watch->stopping)
 		(void)sd_event_add_time(m->watch->event, &refork, CLOCK_MONOTONIC,
-			m->watch->now_ns / NS_PER_US, 1, on_refork, m); /* else: one member less */
+			at_ns / NS_PER_US, 1, on_refork, m); /* else: one member less */
 	return 0;
 }
 
@@ -292,6 +330,15 @@ static struct crew_member *member_in(struct watch *w, enum crew_state state)
 	return NULL;
 }
 
+/* Whether there is a capturer at all, and be it busy. */
+static bool is_there(const struct watch *w)
+{
+	for (uint32_t i = 0; i < w->crew_size; i++)
+		if (w->crew[i].state != CREW_DEAD && w->crew[i].state != CREW_ENDING)
+			return true;
+	return false;
+}
+
 int crew_capture(struct target *t, uint64_t until_ns)
 {
 	struct watch *w = t->watch;
@@ -302,7 +349,7 @@ int crew_capture(struct target *t, uint64_t until_ns)
 	if (!m)
 		m = member_in(w, CREW_CLEARING);
 	if (!m)
-		return -EBUSY;
+		return is_there(w) ? -EBUSY : -ECHILD;
 	memset(&w->message, 0, sizeof(w->message));
 	fill_request(t, until_ns, &w->message);
 	memset(hold_handover(w, m->place), 0, sizeof(struct handover)); /* nobody is at it */
@@ -415,6 +462,7 @@ void crew_beat(struct watch *w)
 
 		if (m->unsent)
 			send_record(m);
+		settle(m);
 		if (m->state == CREW_FINISHING && m->told_ns &&
 			ledger_tracing(&w->ledger, m->place) &&
 			w->now_ns - m->told_ns >= CREW_HUNG_NS)
@@ -475,6 +523,7 @@ static int fork_member(struct crew_member *m)
 	}
 	ledger_set_capturer(&w->ledger, m->place, pid);
 	m->pid = pid;
+	m->forked_ns = w->now_ns;
 	m->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	m->socket = take_fd(&here);
 	m->target = NULL;

@@ -162,6 +162,8 @@ struct crew_member {
 	uint32_t place;
 	enum crew_state state;
 	pid_t pid;
+	uint64_t forked_ns;
+	bool failing; /* it could not be forked, or died as it started: told, and tried again */
 	int pidfd;
 	int socket;
 	sd_event_source *io;
@@ -381,7 +383,7 @@ void crew_stop(struct watch *w);
 
 /*
  * Hands the target's next process to an idle capturer, or to the one that has copied those before
- * it. 0, -EBUSY where there is none, -errno.
+ * it. 0, -EBUSY where there is none, -ECHILD where no capturer runs at all, -errno.
  */
 int crew_capture(struct target *t, uint64_t until_ns);
 
@@ -403,7 +405,7 @@ void crew_let_go(struct target *t, bool kill);
 
 /*
  * At each beat: a capturer that still holds long after crew_let_go() hangs, and its end lets go; a
- * record that could not be sent is tried again.
+ * record that could not be sent is tried again; one that is there after failures is told.
  */
 void crew_beat(struct watch *w);
 

@@ -5,6 +5,14 @@
 load helpers
 load watch
 
+# Where a test has put the watchdog to count its processes.
+PIDS=/sys/fs/cgroup/pids/$CG_PREFIX
+
+teardown() {
+	watch_teardown
+	[ ! -d "$PIDS" ] || wait_until 10 rmdir "$PIDS"
+}
+
 finished() {
 	compgen -G "$DUMPS/*Z-*[0-9]" > /dev/null
 }
@@ -73,6 +81,51 @@ capturers_take() {
 	OOMSNAP_WATCH=$BATS_TEST_TMPDIR/unlocked watch_start app
 	grep -q '"MESSAGE":"mlockall: ' "$EVENTS"
 	wait_until 10 capturers_take 12288
+	watch_stop
+}
+
+capturer() {
+	CAPTURER=$(pgrep -P "$WATCH_PID" -x oomsnap-capture)
+}
+
+told() {
+	[ "$(grep -c "\"MESSAGE\":\"capturer: $1" "$EVENTS")" -eq "${2:-1}" ]
+}
+
+# bats test_tags=lane:host
+@test "a capturer that cannot be started is tried again, told once, and said to be missing" {
+	need_lane host
+	local first
+	cg_new app 64M
+	watch_start app --set cooldown=2s
+	# One that dies as it starts is not followed by the next at once.
+	wait_until 10 capturer
+	kill -KILL "$CAPTURER"
+	wait_until 10 told "a new one died as it started"
+	wait_until 10 capturer
+	kill -KILL "$CAPTURER"
+	wait_event capturer-restarted
+	told "a new one died as it started"
+	# No room for a process more.
+	mkdir "$PIDS"
+	echo "$WATCH_PID" > "$PIDS/cgroup.procs"
+	echo 1 > "$PIDS/pids.max"
+	wait_until 10 capturer
+	first=$CAPTURER
+	kill -KILL "$CAPTURER"
+	wait_until 10 told "a new one cannot be started"
+	cg_spawn app "$LEAKER" --pattern touch --rate 50 --total 60M --hold yes
+	wait_event capture-failed
+	[[ $(event_field capture-failed WHY) == "no capturer is running: "* ]]
+	is_running "$CG_PID"
+	[ "$(event_count capturer-restarted)" -eq 1 ]
+	# Room again: nobody has to start us anew.
+	echo max > "$PIDS/pids.max"
+	wait_event captured
+	wait_event capturer-restarted 2
+	told "a new one cannot be started"
+	capturer
+	[ "$CAPTURER" -ne "$first" ]
 	watch_stop
 }
 
