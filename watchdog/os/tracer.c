@@ -105,7 +105,7 @@ static int mailbox_new(struct mailbox **ret)
 	return 0;
 }
 
-/* Asks the thread to end; waits for it unless it is stuck in a call. */
+/* Asks the thread to end; waits for it, and frees all, unless it is stuck in a call. */
 static bool mailbox_end(struct mailbox *box)
 {
 	bool busy;
@@ -115,10 +115,8 @@ static bool mailbox_end(struct mailbox *box)
 	busy = box->call && !box->done;
 	(void)pthread_cond_broadcast(&box->changed);
 	(void)pthread_mutex_unlock(&box->lock);
-	if (busy) {
-		(void)pthread_detach(box->thread);
+	if (busy)
 		return false;
-	}
 	(void)pthread_join(box->thread, NULL);
 	(void)pthread_cond_destroy(&box->changed);
 	(void)pthread_mutex_destroy(&box->lock);
@@ -148,6 +146,8 @@ void tracer_free(struct tracer *t)
 		return;
 	if (t->box)
 		(void)mailbox_end(t->box); /* a stuck one keeps its mailbox */
+	for (uint32_t i = 0; i < t->stuck_count; i++)
+		(void)mailbox_end(t->stuck[i]); /* the same, if it is stuck still */
 	free(t);
 }
 
