@@ -73,7 +73,7 @@ capturers_take() {
 @test "while it waits it takes little memory, with and without the right to lock it" {
 	cg_new app 64M
 	watch_start app
-	wait_until 10 capturers_take 20480 # with its own pages of what the watchdog had when it forked
+	wait_until 10 capturers_take 28672 # with its own pages of what the watchdog had when it forked
 	watch_stop
 	printf '#!/bin/sh\nexec prlimit --memlock=65536 setpriv --bounding-set=-ipc_lock --inh-caps=-all "%s" "$@"\n' \
 		"$OOMSNAP" > "$BATS_TEST_TMPDIR/unlocked"
