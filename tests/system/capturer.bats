@@ -61,7 +61,7 @@ finished() {
 capturers_take() {
 	local pid found=0 kib
 	for pid in $(pgrep -P "$WATCH_PID" -x oomsnap-capture); do
-		kib=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
+		kib=$(sed -n 's/^Private_Dirty:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/smaps_rollup")
 		echo "capturer $pid: $kib KiB"
 		[ "$kib" -gt 4096 ] && [ "$kib" -le "$1" ] || return 1
 		found=$((found + 1))
@@ -70,6 +70,7 @@ capturers_take() {
 }
 
 # Two of them and who enters a sidecar share its 64 MiB.
+# bats test_tags=lane:host
 @test "while it waits it takes little memory, with and without the right to lock it" {
 	cg_new app 64M
 	watch_start app
