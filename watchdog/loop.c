@@ -21,6 +21,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "command.h"
 #include "event.h"
 #include "exit_code.h"
@@ -152,6 +153,28 @@ static void shield_new_processes(struct target *t)
 			&result); /* what failed was told when the shield went up */
 }
 
+/* The stop becomes the first moment of an incident, unless one is on already. */
+static void note_stop(struct target *t)
+{
+	const struct tripwire_event *stop = &t->wiring.stop;
+
+	if (!engine_in_incident(&t->engine))
+		act_note_at(t, INTERVENTION_KERNEL_STOP, stop->time_ns, stop->usage_bytes);
+}
+
+/*
+ * Whether the tripwire stopped a process before this sample was taken. What it told came after we
+ * woke up then, and it is the reason of the trip, whoever sees the sample first.
+ */
+static bool was_stopped(struct target *t, const struct sample *s)
+{
+	if (engine_in_incident(&t->engine) || sample_used(s) < t->engine.thresholds.trip_bytes ||
+		!wiring_was_told(t))
+		return false;
+	note_stop(t);
+	return true;
+}
+
 /* Samples it and steps on that by an event of this kind. */
 static void look(struct target *t, enum engine_event_kind kind)
 {
@@ -160,6 +183,7 @@ static void look(struct target *t, enum engine_event_kind kind)
 
 	if (!t->open)
 		return;
+	FAULT_POINT(LOOK);
 	r = cgroup_sample(&t->cgroup, t->watch->now_ns, stat_from(t), &event.sample);
 	if (r != 0) {
 		if (r != CGROUP_GONE)
@@ -168,6 +192,8 @@ static void look(struct target *t, enum engine_event_kind kind)
 		return;
 	}
 	event.auto_bytes = managed_look(t, sample_used(&event.sample));
+	if (kind == ENGINE_EVENT_SAMPLE && was_stopped(t, &event.sample))
+		event.kind = ENGINE_EVENT_KERNEL_STOP;
 	watch_step(t, &event);
 	if (t->managed.untold)
 		tell_runtime_found(t);
@@ -189,11 +215,9 @@ void watch_look(struct target *t)
 
 void watch_kernel_stop(struct target *t)
 {
-	const struct tripwire_event *stop = &t->wiring.stop;
 	uint32_t told = t->record.timeline_count;
 
-	if (!engine_in_incident(&t->engine)) /* else: a further process of the same incident */
-		act_note_at(t, INTERVENTION_KERNEL_STOP, stop->time_ns, stop->usage_bytes);
+	note_stop(t);
 	look(t, ENGINE_EVENT_KERNEL_STOP);
 	if (!engine_in_incident(&t->engine))
 		t->record.timeline_count = told; /* nothing came of it: it was too early */

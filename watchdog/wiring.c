@@ -455,6 +455,26 @@ static int on_later(sd_event_source *source, void *user)
 	return 0;
 }
 
+/* Reads what is there outside of the ring's own source; what it sets off is done next. */
+static void read_ring(struct watch *w)
+{
+	(void)tripwire_consume(w->tripwire, on_event, w);
+	look_for_lost(w);
+	(void)sd_event_source_set_enabled(w->tripwire_later, SD_EVENT_ONESHOT);
+}
+
+bool wiring_was_told(struct target *t)
+{
+	bool stopped;
+
+	if (!t->watch->tripwire || !t->wiring.armed)
+		return false;
+	read_ring(t->watch);
+	stopped = t->wiring.stopped;
+	t->wiring.stopped = false;
+	return stopped;
+}
+
 void wiring_await_victim(struct target *t)
 {
 	struct watch *w = t->watch;
@@ -465,9 +485,7 @@ void wiring_await_victim(struct target *t)
 	p.fd = tripwire_fd(w->tripwire);
 	if (poll(&p, 1, VICTIM_MS) <= 0)
 		return;
-	(void)tripwire_consume(w->tripwire, on_event, w);
-	look_for_lost(w);
-	(void)sd_event_source_set_enabled(w->tripwire_later, SD_EVENT_ONESHOT);
+	read_ring(w);
 }
 
 int wiring_start(struct watch *w)

@@ -7,6 +7,7 @@
 #ifndef OOMSNAP_WIRING_H
 #define OOMSNAP_WIRING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,6 +76,12 @@ void wiring_continue(struct target *t, uint64_t early_bytes);
  * taken to run us, once it goes on; 5 ms at most. What else is told then is acted on next.
  */
 void wiring_await_victim(struct target *t);
+
+/*
+ * Whether the tripwire has stopped a process of the target, told by now and not acted on yet; who
+ * asks acts on it (wiring.stop). What else was told is acted on next.
+ */
+bool wiring_was_told(struct target *t);
 
 /* The target is left: the tripwire forgets it. */
 void wiring_leave(struct target *t);

@@ -105,6 +105,20 @@ is_running_still() {
 	is_running "$CG_PID"
 }
 
+@test "kernel-stop: a look that comes before its word of the stop tells the tripwire as the reason" {
+	cg_new app 128M
+	# Each look begins with 40 ms in which the target, at full speed, gets from nothing to its trip.
+	OOMSNAP_FAULT=look=wait OOMSNAP_WATCH=$TEST_OOMSNAP wire_start app
+	[ "$(event_field guarantee GUARANTEE)" = kernel-stop ]
+	cg_spawn app "$LEAKER" --rate max --pattern touch --total 120M
+	wait_event captured
+	[ "$(event_field tripped REASON)" = tripwire ]
+	[ "$(event_field captured REASON)" = tripwire ]
+	core_is_whole "$(event_field captured CORE)" $((100 * MIB))
+	wait_until 5 goes_on "$CG_PID"
+	watch_stop
+}
+
 # bats test_tags=lane:host
 @test "so are threads, malloc, shared memory and a tree of processes" {
 	need_lane host

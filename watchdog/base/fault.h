@@ -45,6 +45,7 @@
 	X(RELEASE_BEFORE, "release-before")	/* watchdog: verdict known, still held */         \
 	X(RELEASE_MID, "release-mid")		/* watchdog: part of the ledger undone */         \
 	X(RELEASED, "released")			/* watchdog: ledger empty */                      \
+	X(LOOK, "look")				/* watchdog: about to sample a target */          \
 	X(PRESSURE, "pressure")			/* watchdog: a pressure trigger calls */          \
 	X(PRESSURE_END, "pressure-end")		/* watchdog: the trigger is no longer there */
 
