@@ -177,16 +177,25 @@ restarted() {
 # bats test_tags=lane:host
 # seccomp: podman's own profile in Debian 12 allows bpf(2) to CAP_SYS_ADMIN alone.
 @test "with KILL, BPF and PERFMON the sidecar's tripwire stops it inside the kernel" {
+	local app watchdog guardian
 	mkdir -p "$POD_DIR/page/out"
 	podman run -d --name "$POD-app" --network none --memory 128m --user 1001 --cap-drop all \
-		--entrypoint /usr/bin/leaker "$POD_IMAGE" --start-paused --pattern touch --rate 50 --total 110M > /dev/null 3>&-
+		--entrypoint /usr/bin/leaker "$POD_IMAGE" --start-paused --pattern touch --rate max --total 110M > /dev/null 3>&-
 	podman run -d --name "$POD-debug" --network none --pid "container:$POD-app" --user 0 --cap-drop all \
 		--cap-add SYS_PTRACE --cap-add KILL --cap-add BPF --cap-add PERFMON --security-opt seccomp=unconfined \
 		--security-opt no-new-privileges --read-only --tmpfs /run/oomsnap -v "$POD_DIR/page/out:/dumps" \
 		"$POD_IMAGE" watch --siblings --set directory=/dumps --set trip=100M > /dev/null 3>&-
 	EVENTS=$(podman inspect --format '{{.HostConfig.LogConfig.Path}}' "$POD-debug")
 	DUMPS=$POD_DIR/page/out
+	wait_event guarantee 1 60
+	app=$(podman inspect --format '{{.State.Pid}}' "$POD-app")
+	watchdog=$(podman inspect --format '{{.State.Pid}}' "$POD-debug")
+	guardian=$(children_named "$watchdog" oomsnap-guard)
+	# They stand still meanwhile: a look of theirs may come before the kernel's at the same memory.
+	kill -STOP "$guardian" "$watchdog"
 	leak_now
+	wait_until 20 is_stopped "$app"
+	kill -CONT "$guardian" "$watchdog"
 	wait_captures 1 60
 	[ "$(event_field guarantee GUARANTEE)" = kernel-stop ]
 	[ "$(event_field captured REASON)" = tripwire ]
