@@ -330,8 +330,7 @@ static struct crew_member *member_in(struct watch *w, enum crew_state state)
 	return NULL;
 }
 
-/* Whether there is a capturer at all, and be it busy. */
-static bool is_there(const struct watch *w)
+bool crew_is_there(const struct watch *w)
 {
 	for (uint32_t i = 0; i < w->crew_size; i++)
 		if (w->crew[i].state != CREW_DEAD && w->crew[i].state != CREW_ENDING)
@@ -349,7 +348,7 @@ int crew_capture(struct target *t, uint64_t until_ns)
 	if (!m)
 		m = member_in(w, CREW_CLEARING);
 	if (!m)
-		return is_there(w) ? -EBUSY : -ECHILD;
+		return crew_is_there(w) ? -EBUSY : -ECHILD;
 	memset(&w->message, 0, sizeof(w->message));
 	fill_request(t, until_ns, &w->message);
 	memset(hold_handover(w, m->place), 0, sizeof(struct handover)); /* nobody is at it */
@@ -421,6 +420,11 @@ bool crew_busy_with(const struct target *t)
 			return true;
 	}
 	return false;
+}
+
+bool crew_is_ready(const struct target *t)
+{
+	return member_in(t->watch, CREW_IDLE) || (crew_is_there(t->watch) && !crew_busy_with(t));
 }
 
 /* Until that capturer traces nobody any more, or is dead. */

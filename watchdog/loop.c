@@ -36,7 +36,8 @@
 #define REPORTS_MAX 32
 #define TIMER_ACCURACY_US 1
 #define HISTORY_STEP_NS (250 * NS_PER_MS) /* between points while nothing happens */
-#define COOLDOWN_STEP_NS (20 * NS_PER_MS) /* while the last core is still being finished */
+#define COOLDOWN_STEP_NS (20 * NS_PER_MS) /* while there is nobody to capture it again */
+#define COOLDOWN_TOLD_NS (2 * NS_PER_S)	  /* of that: a core of some GiB is on disk by then */
 #define PUT_OFF_NS (10 * NS_PER_S)	  /* of a search, while another target is armed */
 #define STOP_WITHIN_NS (5 * NS_PER_S)	  /* an orderly end; the guardian does the rest */
 
@@ -293,6 +294,21 @@ static int on_look(sd_event_source *source, uint64_t usec, void *user)
 	return 0;
 }
 
+/* The cooldown is over, and goes on: an incident now would end without a capture. */
+static void prolong_cooldown(struct target *t)
+{
+	uint64_t now_ns = t->watch->now_ns;
+
+	if (!t->prolonged_ns)
+		t->prolonged_ns = now_ns;
+	if (!t->prolonged_told && now_ns - t->prolonged_ns >= COOLDOWN_TOLD_NS) {
+		tell_prolonged(t);
+		t->prolonged_told = true;
+	}
+	(void)sd_event_source_set_time(t->timer, (now_ns + COOLDOWN_STEP_NS) / NS_PER_US);
+	(void)sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 {
 	struct target *t = user;
@@ -301,13 +317,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 	(void)source;
 	(void)usec;
 	watch_wake(t->watch);
-	if (t->engine.state == ENGINE_COOLDOWN && crew_busy_with(t)) {
-		/* Nobody could capture it again yet. */
-		(void)sd_event_source_set_time(
-			t->timer, (t->watch->now_ns + COOLDOWN_STEP_NS) / NS_PER_US);
-		(void)sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
+	if (t->engine.state == ENGINE_COOLDOWN && !crew_is_ready(t)) {
+		prolong_cooldown(t);
 		return 0;
 	}
+	t->prolonged_ns = 0;
+	t->prolonged_told = false;
 	watch_step(t, &event);
 	if (t->open && t->engine.state == ENGINE_GONE)
 		leave(t);

@@ -392,6 +392,27 @@ void tell_degraded(const struct target *t, const char *object, int error, const 
 	event_send(m, "%s: %s; %s", object, error_text(error), mend);
 }
 
+void tell_prolonged(const struct target *t)
+{
+	struct event_message *m = begin(EVENT_DEGRADED, t);
+	bool busy = crew_is_there(t->watch);
+
+	event_field_str(m, EVENT_FIELD_OBJECT, "capturer");
+	event_field_str(
+		m, EVENT_FIELD_WHY, busy ? "it is still at the last core" : "none can be started");
+	if (busy)
+		event_send(m,
+			"capturer: the cooldown is over and it is still at the last core: until "
+			"that "
+			"is finished the target is not captured again; see whether the disk below "
+			"%s answers",
+			t->config->directory);
+	else
+		event_send(m,
+			"capturer: the cooldown is over and none can be started: until one is the "
+			"target is not captured again; see the limits on processes and memory");
+}
+
 void tell_stopped_early(const struct target *t)
 {
 	struct event_message *m = begin(EVENT_DEGRADED, t);

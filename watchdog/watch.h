@@ -116,7 +116,9 @@ struct target {
 	pid_t only;  /* the selector named one process: nobody else is stopped or captured */
 	uint64_t shield_due_ns;
 	uint64_t stat_due_ns;
-	uint64_t put_off_ns;	 /* since when its search is put off; 0: it is not */
+	uint64_t put_off_ns;   /* since when its search is put off; 0: it is not */
+	uint64_t prolonged_ns; /* since when its cooldown waits for a capturer; 0: it does not */
+	bool prolonged_told;
 	uint64_t recorded_ns;	 /* of the newest history point */
 	struct history *history; /* in shared memory */
 	struct guarantee_answer guarantee;
@@ -397,6 +399,15 @@ void crew_abort(struct target *t);
 /* Whether a capture of this target is not finished yet. */
 bool crew_busy_with(const struct target *t);
 
+/* Whether any capturer runs, and be it busy. */
+bool crew_is_there(const struct watch *w);
+
+/*
+ * Whether a further capture of this target has a chance: a capturer is idle, or all of them are
+ * busy with other targets, for which there is no telling how soon they are done.
+ */
+bool crew_is_ready(const struct target *t);
+
 /*
  * Carries out the verdict on whom a capturer has copied and still holds (hold = ptrace): killed in
  * that hold, or let go. Waits until that is done, at most CREW_LET_GO_MS.
@@ -438,6 +449,8 @@ void tell_report(const struct target *t, const struct engine_action *action);
 void tell_captured(const struct crew_member *m);
 /* The same for coredumpctl, where there is a journal (tell_coredump.c). */
 void tell_coredump(const struct crew_member *m);
+/* Its cooldown is over and goes on, as !crew_is_ready(). */
+void tell_prolonged(const struct target *t);
 void tell_capture_failed(const struct target *t, pid_t pid, const char *why);
 /* Something that was asked for does not work: object, negative errno, how to mend it. */
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend);

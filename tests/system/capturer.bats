@@ -130,6 +130,64 @@ told() {
 	watch_stop
 }
 
+# bats test_tags=lane:host
+@test "without a cooldown, a target that trips again at once keeps neither a new capturer nor our end waiting" {
+	need_lane host
+	cg_new app 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-start=kill watch_start app --set cooldown=0
+	cg_spawn app "$LEAKER" --pattern touch --rate max --total 60M --hold yes
+	wait_event capturer-restarted 2
+	# With nobody to fork there is no incident in which nothing could be captured, and no pause.
+	mkdir "$PIDS"
+	echo "$WATCH_PID" > "$PIDS/cgroup.procs"
+	echo 1 > "$PIDS/pids.max"
+	wait_until 10 told "a new one cannot be started"
+	wait_event degraded
+	[[ $(event_field degraded MESSAGE) == "capturer: the cooldown is over and none can be started: "* ]]
+	[ "$(event_count capture-failed)" -le 20 ]
+	kill -TERM "$WATCH_PID"
+	within 5 is_gone "$WATCH_PID"
+	wait "$WATCH_PID"
+	WATCH_PID=
+	is_normal app "$CG_PID" $((64 << 20))
+}
+
+# hang COUNT: that many capturers stand stopped.
+hang() {
+	local pid count=0
+	for pid in $(pgrep -P "$WATCH_PID" -x oomsnap-capture); do
+		! is_stopped "$pid" || count=$((count + 1))
+	done
+	[ "$count" -eq "$1" ]
+}
+
+# bats test_tags=lane:host
+@test "a capturer that hangs at a finished core: another one is at hand, and without one it is told" {
+	need_lane host
+	cg_new app 64M
+	cg_new other 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-sync=stop watch_start app --set cooldown=1ms \
+		--cgroup "$(cg_path other)"
+	cg_spawn app "$LEAKER" --pattern touch --rate max --total 60M --hold yes
+	# The second of the crew is for whoever trips next, this target as well.
+	wait_event tripped 2
+	wait_until 20 hang 2
+	wait_event degraded
+	[[ $(event_field degraded MESSAGE) == "capturer: the cooldown is over and it is still at the last core: "* ]]
+	sleep 3 # longer than until it was told
+	[ "$(event_count degraded)" -eq 1 ]
+	[ "$(event_count tripped)" -eq 2 ]
+	is_normal app "$CG_PID" $((64 << 20))
+	finish() { # it stands at the core, and again at its bundle
+		pkill -CONT -P "$WATCH_PID" -x oomsnap-capture
+		event_reached captured 2 && event_reached tripped 3
+	}
+	wait_until 20 finish
+	[ "$(event_count capture-failed)" -eq 0 ]
+	pkill -KILL -P "$WATCH_PID" -x oomsnap-capture # at the third one they would hang again
+	watch_stop
+}
+
 # refused DIRECTORY PATTERN [COMMAND...]: watch ends at its start with an event that says so, check says
 # the same, and neither leaves anything.
 refused() {

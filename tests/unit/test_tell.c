@@ -88,6 +88,7 @@ static void speak_of_the_target(struct target *t)
 	tell_error(t, "cgroup files", -EIO, "they cannot be read");
 	tell_command(t, "on_arm", 7, 0);
 	tell_command(t, "on_arm", 7, -SIGKILL);
+	tell_prolonged(t);
 	tell_stopped_early(t);
 	tell_records_lost(7);
 	tell_gone(t);

@@ -466,6 +466,16 @@ static void in_capturing(struct step *s)
 	}
 }
 
+/*
+ * What ends at once, as there is nobody to capture it or nobody to be captured, would trip again in
+ * the same instant: thousands of stops a second, and no time left for anything else.
+ */
+static uint64_t cooldown_ns(const struct step *s)
+{
+	return s->e->captured ? s->policy->cooldown_ns
+			      : max_u64(s->policy->cooldown_ns, ENGINE_FAILED_NS);
+}
+
 static void in_releasing(struct step *s)
 {
 	switch (s->event->kind) {
@@ -482,7 +492,7 @@ static void in_releasing(struct step *s)
 			break;
 		}
 		set_state(s, ENGINE_COOLDOWN);
-		timer(s, add_sat(s->now_ns, s->policy->cooldown_ns));
+		timer(s, add_sat(s->now_ns, cooldown_ns(s)));
 		break;
 	case ENGINE_EVENT_TICK: {
 		struct engine_action *a = add(s, ENGINE_ACTION_RELEASE);

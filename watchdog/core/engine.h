@@ -148,6 +148,7 @@ struct engine {
 #define ENGINE_HOLD_LOOK_NS 1000000ULL	     /* while holding: to see under_oom at once */
 #define ENGINE_CAPTURE_LOOK_NS 100000000ULL  /* while capturing: for the chart */
 #define ENGINE_COOLDOWN_LOOK_NS 100000000ULL /* in cooldown, near the limit or not */
+#define ENGINE_FAILED_NS 20000000ULL	     /* least cooldown where nothing was captured */
 #define ENGINE_RETRY_NS 100000000ULL	     /* of an undo that could not be completed */
 #define ENGINE_GRACE_NS 1000000000ULL	     /* beyond the capturer's own deadlines */
 /* Beyond the deadline of the copy: a worker that a disk does not answer is waited for 2 s first,
