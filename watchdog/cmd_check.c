@@ -22,6 +22,7 @@
 #include "event.h"
 #include "exit_code.h"
 #include "os/clock.h"
+#include "standard_out.h"
 #include "watch.h"
 #include "watch_arguments.h"
 #include "wiring.h"
@@ -164,6 +165,20 @@ static void print_directory(const struct target *t, const char *place_refusal)
 			: "");
 }
 
+/* Why there is nothing to look at: either that was told, with what to do, or it may still come. */
+static void print_absent(const struct target *t)
+{
+	const struct selector *s = &t->config->selector;
+
+	if (strcmp(t->found_path, TARGET_REFUSED) == 0)
+		(void)puts("  not watched: standard error says why, and how to mend it");
+	else
+		(void)printf(
+			"  not there: %s = %s finds no cgroup at the moment; it will be watched "
+			"when it comes\n",
+			selector_kind_name(s->kind), s->value[0] ? s->value : "on");
+}
+
 static void print_text(const struct target *t, bool found, const char *place_refusal)
 {
 	const struct sample *s = &t->engine.last;
@@ -172,10 +187,7 @@ static void print_text(const struct target *t, bool found, const char *place_ref
 
 	(void)printf("target %s\n", t->config->name);
 	if (!found) {
-		(void)printf(
-			"  not there: no cgroup for %s %s at the moment; it will be watched when "
-			"it comes\n",
-			selector_kind_name(t->config->selector.kind), t->config->selector.value);
+		print_absent(t);
 		print_directory(t, place_refusal);
 		return;
 	}
@@ -289,5 +301,5 @@ int cmd_check(int argc, char **argv)
 		target_close(&watch.target[i]);
 	wiring_close(&watch);
 	config_free(watch.config);
-	return (int)code;
+	return standard_out_end((int)code);
 }

@@ -38,6 +38,7 @@
 #include "os/clock.h"
 #include "os/process.h"
 #include "report.h"
+#include "standard_out.h"
 
 #define DEFAULT_DIRECTORY "/var/lib/oomsnap" /* for root; others get the current directory */
 #define WHY_MAX 1024
@@ -83,7 +84,7 @@ static void say(const char *text)
 static void usage(FILE *to)
 {
 	(void)fputs(
-		"usage: oomsnap dump PID|--cgroup DIR|--unit NAME [OPTION...]\n"
+		"Usage: oomsnap dump PID|--cgroup DIR|--unit NAME [OPTION...]\n"
 		"\n"
 		"  -o, --output PATH       write the core alone, to a new file PATH\n"
 		"  -d, --directory DIR     write a bundle (core, reports, /proc files) into DIR\n"
@@ -95,8 +96,15 @@ static void usage(FILE *to)
 		"      --all-pages         memory that the program asked to leave out, too\n"
 		"      --allow-memory      DIR may be kept in memory (tmpfs)\n"
 		"      --json              print one JSON object for each capture\n"
+		"  -h, --help\n"
 		"\n"
-		"Without -o and -d: /var/lib/oomsnap for root, the current directory for others.\n",
+		"Without -o and -d: /var/lib/oomsnap for root, the current directory for others.\n"
+		"\n"
+		"Exit status: 0 complete, 1 failed, 2 bad usage, 3 no such process, cgroup or "
+		"unit,\n"
+		"4 not permitted, 5 no space, or a place that is refused, 6 something is missing "
+		"in\n"
+		"the core, 7 another program traces the process, 130 ended by a signal.\n",
 		to);
 }
 
@@ -170,9 +178,10 @@ static int take_value(struct dump *d, int option)
 		return EXIT_CODE_OK;
 	default:
 		status = config_value_time(optarg, &d->deadline_ns);
-		if (status != CONFIG_VALUE_OK)
+		if (status != CONFIG_VALUE_OK || d->deadline_ns == 0)
 			return bad_usage(
-				"--deadline is a time as in 500ms, 30s or 2m, not '%s'", optarg);
+				"--deadline is a time above 0, as in 500ms, 30s or 2m, not '%s'",
+				optarg);
 		return EXIT_CODE_OK;
 	}
 }
@@ -235,7 +244,7 @@ static int parse_arguments(struct dump *d, int argc, char **argv)
 	if (optind < argc)
 		d->selector.pid = argv[optind++];
 	if (optind < argc)
-		return bad_usage("one process at a time: what is '%s'?", argv[optind]);
+		return bad_usage("one process at a time; unexpected argument '%s'", argv[optind]);
 	if (!!d->selector.pid + !!d->selector.cgroup + !!d->selector.unit != 1)
 		return bad_usage("%s", "give one of PID, --cgroup DIR and --unit NAME");
 	if (d->output && d->directory)
@@ -420,8 +429,8 @@ static void print_result(const struct dump *d, const struct capture_request *req
 	if (result->own_cgroup && !d->json)
 		say_own_cgroup(result);
 	if (result->status == CAPTURE_PARTIAL)
-		(void)fprintf(stderr, "oomsnap: %s is partial: %s\n", result->core_path,
-			*why ? why : "something is missing");
+		(void)fprintf(stderr, "oomsnap: %s: %s\n", result->core_path,
+			*why ? why : "the core is partial");
 }
 
 static int carry_out_verdict(const struct dump_process *process)
@@ -560,9 +569,5 @@ int cmd_dump(int argc, char **argv)
 		capture_free(d.capture);
 		dump_target_free(&d.target);
 	}
-	if (fflush(stdout) != 0 && code == EXIT_CODE_OK) {
-		say("cannot write to standard output");
-		code = EXIT_CODE_FAILED;
-	}
-	return code < 0 ? EXIT_CODE_OK : code;
+	return standard_out_end(code < 0 ? EXIT_CODE_OK : code);
 }

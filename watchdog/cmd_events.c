@@ -31,6 +31,7 @@
 #include "cmd.h"
 #include "event.h"
 #include "exit_code.h"
+#include "standard_out.h"
 
 #define FOLLOW_TAIL 10
 #define DATA_MAX 65536 /* bytes of a field that sd-journal hands out; ours are far smaller */
@@ -47,13 +48,30 @@ struct events_options {
 
 static void usage(FILE *stream)
 {
-	(void)fputs("Usage: oomsnap events [-f] [--since T] [--json] [-D DIR]\n"
-		    "  -f, --follow         show the last ones, then new ones as they come\n"
-		    "      --since T        from then on: 30m, 2h, 7d (ago), 2026-01-31 13:30, "
-		    "@SECONDS\n"
-		    "      --json           one JSON object a line\n"
-		    "  -D, --directory DIR  read the journal files of this directory\n",
+	(void)fputs(
+		"Usage: oomsnap events [-f] [--since T] [--json] [-D DIR]\n"
+		"\n"
+		"Shows what the watchdog told the journal, from the beginning or as asked for.\n"
+		"\n"
+		"  -f, --follow         show the last ten, then new ones as they come\n"
+		"      --since T        from then on: 30m, 2h, 7d (ago), 2026-01-31 13:30, "
+		"@SECONDS\n"
+		"      --json           one JSON object a line\n"
+		"  -D, --directory DIR  read the journal files of this directory\n"
+		"  -h, --help\n"
+		"\n"
+		"Exit status: 0 shown, 1 failed, 2 bad usage, 3 there is no journal, 4 not "
+		"permitted.\n",
 		stream); /* to a closed stream there is nothing to say */
+}
+
+static int bad_usage(const char *format, const char *argument)
+{
+	char text[SHOWN_MAX];
+
+	(void)snprintf(text, sizeof(text), format, argument); // NOLINT: formats are ours
+	(void)fprintf(stderr, "oomsnap: %s; see oomsnap events --help\n", text);
+	return EXIT_CODE_USAGE;
 }
 
 /* --- --since ---------------------------------------------------------------------------------- */
@@ -225,8 +243,7 @@ static void show_json(sd_journal *j, uint64_t at_us)
 			put_json_field(&s, name, value, len);
 	}
 	if (s.cut) {
-		(void)fprintf(
-			stderr, "oomsnap events: an entry of %s is too large; left out\n", stamp);
+		(void)fprintf(stderr, "oomsnap: an entry of %s is too large; left out\n", stamp);
 		return;
 	}
 	(void)str_add_char(&s, '}');
@@ -235,9 +252,10 @@ static void show_json(sd_journal *j, uint64_t at_us)
 
 /* --- the journal ------------------------------------------------------------------------------ */
 
-static int explain_errno(const char *what, int error)
+static int explain_errno(const struct events_options *o, const char *what, int error)
 {
-	(void)fprintf(stderr, "oomsnap events: cannot %s: %s\n", what, strerror(-error));
+	(void)fprintf(stderr, "oomsnap: cannot %s: %s%s%s\n", what,
+		o->directory ? o->directory : "", o->directory ? ": " : "", strerror(-error));
 	return error == -EACCES || error == -EPERM	? EXIT_CODE_PERMISSION
 		: error == -ENOENT || error == -ENOTDIR ? EXIT_CODE_NO_TARGET
 							: EXIT_CODE_FAILED;
@@ -250,19 +268,19 @@ static int explain_nothing(const struct events_options *o)
 		access("/run/log/journal", F_OK) == 0 || access("/var/log/journal", F_OK) == 0;
 
 	if (o->directory) {
-		(void)fprintf(stderr, "oomsnap events: no journal files that we may read in %s\n",
-			o->directory);
+		(void)fprintf(
+			stderr, "oomsnap: no journal files that we may read in %s\n", o->directory);
 		return EXIT_CODE_NO_TARGET;
 	}
 	if (exists && geteuid() != 0) {
 		(void)fprintf(stderr,
-			"oomsnap events: no permission to read the journal: run as root or join "
+			"oomsnap: no permission to read the journal: run as root or join "
 			"the "
 			"group systemd-journal\n");
 		return EXIT_CODE_PERMISSION;
 	}
 	(void)fprintf(stderr,
-		"oomsnap events: there is no journal here: oomsnap watch then writes its events to "
+		"oomsnap: there is no journal here: oomsnap watch then writes its events to "
 		"stderr as JSON lines, so look at its log, as in kubectl logs or podman logs\n");
 	return EXIT_CODE_NO_TARGET;
 }
@@ -344,9 +362,8 @@ static int run(const struct events_options *o)
 			     : sd_journal_open(&j, SD_JOURNAL_LOCAL_ONLY);
 
 	if (r < 0)
-		return explain_errno(
-			o->directory ? "open the journal of that directory" : "open the journal",
-			r);
+		return explain_errno(o,
+			o->directory ? "open the journal in the directory" : "open the journal", r);
 	if (sd_journal_has_runtime_files(j) <= 0 && sd_journal_has_persistent_files(j) <= 0 &&
 		!(o->directory && sd_journal_seek_head(j) >= 0 && sd_journal_next(j) > 0))
 		return explain_nothing(o);
@@ -358,7 +375,7 @@ static int run(const struct events_options *o)
 		r = show(j, o);
 	if (r == -EPIPE)
 		return EXIT_CODE_OK; /* the reader has seen enough */
-	return r < 0 ? explain_errno("read the journal", r) : EXIT_CODE_OK;
+	return r < 0 ? explain_errno(o, "read the journal", r) : EXIT_CODE_OK;
 }
 
 static uint64_t realtime_us(void)
@@ -383,7 +400,8 @@ int cmd_events(int argc, char **argv)
 	struct events_options o = {0};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "fD:h", options, NULL)) != -1)
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":fD:h", options, NULL)) != -1)
 		switch (c) {
 		case 'f':
 			o.follow = true;
@@ -399,21 +417,19 @@ int cmd_events(int argc, char **argv)
 			if (cmd_events_since(optarg, realtime_us(), &o.since_us))
 				break;
 			(void)fprintf(stderr,
-				"oomsnap events: --since %s: write 30m, 2h or 7d for so long ago, "
+				"oomsnap: --since %s: write 30m, 2h or 7d for so long ago, "
 				"2026-01-31 13:30, or @SECONDS\n",
 				optarg);
 			return EXIT_CODE_USAGE;
 		case 'h':
 			usage(stdout);
-			return EXIT_CODE_OK;
+			return standard_out_end(EXIT_CODE_OK);
+		case ':':
+			return bad_usage("%s needs a value", argv[optind - 1]);
 		default:
-			usage(stderr);
-			return EXIT_CODE_USAGE;
+			return bad_usage("there is no option %s", argv[optind - 1]);
 		}
-	if (optind < argc) {
-		(void)fprintf(stderr, "oomsnap events: unexpected argument %s\n", argv[optind]);
-		usage(stderr);
-		return EXIT_CODE_USAGE;
-	}
+	if (optind < argc)
+		return bad_usage("events takes no '%s'", argv[optind]);
 	return run(&o);
 }

@@ -28,6 +28,7 @@
 #include "core_view.h"
 #include "exit_code.h"
 #include "report.h"
+#include "standard_out.h"
 
 #define WHY_MAX 512
 #define LINE_BYTES 4096
@@ -37,9 +38,18 @@
 
 static void usage(FILE *to)
 {
-	(void)fputs("usage: oomsnap inspect CORE [--json]\n"
-		    "\n"
-		    "Exit code 0 if the core is complete, 6 if something is missing in it.\n",
+	(void)fputs(
+		"Usage: oomsnap inspect [--json] CORE\n"
+		"\n"
+		"Tells what is in a core, plain or compressed by zstd, and whether it is "
+		"complete.\n"
+		"\n"
+		"      --json            one JSON object\n"
+		"  -h, --help\n"
+		"\n"
+		"Exit status: 0 complete, 1 no core, or it cannot be read, 2 bad usage, 3 no such "
+		"file,\n"
+		"4 not permitted, 6 something is missing in the core.\n",
 		to);
 }
 
@@ -240,14 +250,13 @@ int cmd_inspect(int argc, char **argv)
 	};
 	bool json = false;
 	int option;
-	int code;
 
 	opterr = 0;
 	optind = 1;
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (option == 'h') {
 			usage(stdout);
-			return EXIT_CODE_OK;
+			return standard_out_end(EXIT_CODE_OK);
 		}
 		if (option != 'j') {
 			(void)fprintf(stderr,
@@ -261,10 +270,5 @@ int cmd_inspect(int argc, char **argv)
 		(void)fputs("oomsnap: give one core file; see oomsnap inspect --help\n", stderr);
 		return EXIT_CODE_USAGE;
 	}
-	code = inspect(argv[optind], json);
-	if (fflush(stdout) != 0 && code == EXIT_CODE_OK) {
-		(void)fputs("oomsnap: cannot write to standard output\n", stderr);
-		code = EXIT_CODE_FAILED;
-	}
-	return code;
+	return standard_out_end(inspect(argv[optind], json));
 }

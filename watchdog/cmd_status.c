@@ -23,6 +23,7 @@
 #include "exit_code.h"
 #include "os/clock.h"
 #include "runtime_dir.h"
+#include "standard_out.h"
 
 #define WATCH_EVERY_S 1
 #define CELL_MAX 40
@@ -213,11 +214,7 @@ static int show_once(const char *dir, bool json)
 	}
 	if (show.lines == 0 && !json)
 		(void)puts("no target yet");
-	if (fflush(stdout) != 0) {
-		(void)fputs("oomsnap: cannot write to standard output\n", stderr);
-		return EXIT_CODE_FAILED;
-	}
-	return EXIT_CODE_OK;
+	return standard_out_end(EXIT_CODE_OK);
 }
 
 static int show_again(const char *dir, bool json)
@@ -266,10 +263,13 @@ int cmd_status(int argc, char **argv)
 			break;
 		case 'h':
 			(void)fputs(usage_text, stdout);
-			return EXIT_CODE_OK;
+			return standard_out_end(EXIT_CODE_OK);
 		default:
-			(void)fprintf(stderr, "oomsnap: %s %s; see oomsnap status --help\n",
-				option == ':' ? "a value is missing after" : "there is no option",
+			(void)fprintf(stderr,
+				option == ':'
+					? "oomsnap: %s needs a value; see oomsnap status --help\n"
+					: "oomsnap: there is no option %s; see oomsnap status "
+					  "--help\n",
 				argv[optind - 1]);
 			return EXIT_CODE_USAGE;
 		}

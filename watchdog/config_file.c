@@ -47,7 +47,7 @@ static int fail_errno(struct config_error *err, const char *path, int error)
 	if (error == ENOENT || error == ENOTDIR)
 		return fail(err, CONFIG_MISSING,
 			"%s: no such file: write it, or name a target on the command line, as in "
-			"oomsnap watch --unit web.service",
+			"--unit web.service",
 			path);
 	if (error == EACCES || error == EPERM)
 		return fail(err, CONFIG_UNREADABLE,

@@ -108,8 +108,8 @@ static void take_name(struct target *t, const char *what)
 /* Says once why this selector finds nothing. */
 static int useless(struct target *t, const char *mend)
 {
-	if (strcmp(t->found_path, "?") != 0) {
-		(void)str_copy(t->found_path, sizeof(t->found_path), "?"); /* fits */
+	if (strcmp(t->found_path, TARGET_REFUSED) != 0) {
+		(void)str_copy(t->found_path, sizeof(t->found_path), TARGET_REFUSED); /* fits */
 		tell_degraded(t, selector_kind_name(t->asked->selector.kind), -ENOTSUP, mend);
 	}
 	return CGROUP_GONE;

@@ -336,6 +336,10 @@ int core_view_open(int fd, uint64_t head_max, struct core_view *ret, char *why, 
 			explain(why, why_size, elfcore_status_name((enum elfcore_status)r));
 		else if (r == -EBADMSG)
 			explain(why, why_size, "broken zstd data");
+		else if (r == -EINVAL)
+			explain(why, why_size, "not a regular file; name the core itself");
+		else if (r == -EISDIR)
+			explain(why, why_size, "a directory; name the core in it");
 		else if (r == -EFBIG)
 			explain_large(why, why_size, head_max);
 		else

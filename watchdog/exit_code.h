@@ -14,7 +14,7 @@ enum exit_code {
 	EXIT_CODE_PERMISSION = 4,   /* not allowed to trace, read or write it */
 	EXIT_CODE_PLACE = 5,	    /* no space, or a place that we refuse to write to */
 	EXIT_CODE_PARTIAL = 6,	    /* something was written, and it says what is missing */
-	EXIT_CODE_BUSY = 7,	    /* somebody else traces the target, or runs already */
+	EXIT_CODE_BUSY = 7,	    /* somebody else traces the target */
 	EXIT_CODE_INTERRUPTED = 130 /* ended by SIGINT or SIGTERM; nothing was left behind */
 };
 

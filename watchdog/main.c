@@ -14,6 +14,7 @@
 #include "cmd.h"
 #include "exit_code.h"
 #include "os/fd.h"
+#include "standard_out.h"
 
 static const struct command {
 	const char *name;
@@ -30,7 +31,7 @@ static const struct command {
 
 static void usage(FILE *to)
 {
-	(void)fprintf(to, "usage: oomsnap COMMAND [ARGUMENT...]\n\n");
+	(void)fprintf(to, "Usage: oomsnap COMMAND [ARGUMENT...]\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		(void)fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].what);
 	(void)fprintf(to, "\noomsnap COMMAND --help tells its options; oomsnap --version.\n");
@@ -46,11 +47,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		usage(stdout);
-		return EXIT_CODE_OK;
+		return standard_out_end(EXIT_CODE_OK);
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		(void)printf("oomsnap %s\n", OOMSNAP_VERSION);
-		return EXIT_CODE_OK;
+		return standard_out_end(EXIT_CODE_OK);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)

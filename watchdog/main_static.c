@@ -20,6 +20,7 @@
 #include "exit_code.h"
 #include "os/fd.h"
 #include "os/unit.h"
+#include "standard_out.h"
 
 /* os/unit.h: here always -ECONNREFUSED, which stands for "there is no system bus here". */
 int unit_cgroup(const char *name, char *dir, size_t size)
@@ -33,7 +34,7 @@ int unit_cgroup(const char *name, char *dir, size_t size)
 static void usage(FILE *to)
 {
 	(void)fprintf(to,
-		"usage: oomsnap-dump COMMAND [ARGUMENT...]\n\n"
+		"Usage: oomsnap-dump COMMAND [ARGUMENT...]\n\n"
 		"  dump      write the core of a running process, and let it run on\n"
 		"  inspect   tell what is in a core, and whether it is complete\n"
 		"\noomsnap-dump COMMAND --help tells its options; oomsnap-dump --version.\n");
@@ -49,11 +50,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		usage(stdout);
-		return EXIT_CODE_OK;
+		return standard_out_end(EXIT_CODE_OK);
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		(void)printf("oomsnap-dump %s\n", OOMSNAP_VERSION);
-		return EXIT_CODE_OK;
+		return standard_out_end(EXIT_CODE_OK);
 	}
 	if (strcmp(argv[1], "dump") == 0)
 		return cmd_dump(argc - 1, argv + 1);

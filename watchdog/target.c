@@ -111,8 +111,9 @@ bool target_find(struct target *t)
 	if (r == CGROUP_GONE)
 		return false;
 	if (r != 0) {
-		if (strcmp(t->found_path, "?") != 0) {	  /* once: it is looked for every second */
-			(void)strcpy(t->found_path, "?"); // NOLINT: fits
+		if (strcmp(t->found_path, TARGET_REFUSED) !=
+			0) { /* once: each second is a search */
+			(void)strcpy(t->found_path, TARGET_REFUSED); // NOLINT: fits
 			tell_degraded(t, t->config->selector.value, r,
 				r < 0 && t->config->selector.kind == SELECTOR_UNIT
 					? "systemd does not say where it is; it is asked again "

@@ -101,6 +101,8 @@ struct wiring {
 };
 
 /* A target of the configuration and what is known of it. */
+#define TARGET_REFUSED "?"
+
 struct target {
 	struct watch *watch;
 	uint32_t index; /* in watch->targets: the ledger's and the crew's name for it */
@@ -122,11 +124,12 @@ struct target {
 	uint64_t recorded_ns;	 /* of the newest history point */
 	struct history *history; /* in shared memory */
 	struct guarantee_answer guarantee;
-	int hold_error;		       /* of the newest try to stop it */
-	struct incident_record record; /* of the running incident, or the last one */
-	char found_path[TARGET_PATH_MAX];
-	uint64_t found_limit; /* effective limit when it was found */
-	uint64_t found_kills; /* and OOM kills in it */
+	int hold_error;			  /* of the newest try to stop it */
+	struct incident_record record;	  /* of the running incident, or the last one */
+	char found_path[TARGET_PATH_MAX]; /* or TARGET_REFUSED: nothing was found, and why is told
+					   */
+	uint64_t found_limit;		  /* effective limit when it was found */
+	uint64_t found_kills;		  /* and OOM kills in it */
 	struct managed managed;
 	struct ending ending;
 	struct wiring wiring;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "exit_code.h"
+#include "standard_out.h"
 
 enum {
 	OPTION_DRY_RUN = 256,
@@ -37,12 +38,29 @@ static const struct option options_long[] = {
 	{NULL, 0, NULL, 0},
 };
 
+static int show_help(const char *usage)
+{
+	(void)fputs(usage, stdout); /* standard_out_end() looks at the stream */
+	return standard_out_end(EXIT_CODE_OK);
+}
+
+/* The option that getopt_long(3) did not take. */
+static int refuse_option(char **argv, bool lacks_value)
+{
+	(void)fprintf(stderr,
+		lacks_value ? "oomsnap: %s needs a value; see oomsnap %s --help\n"
+			    : "oomsnap: there is no option %s; see oomsnap %s --help\n",
+		argv[optind - 1], argv[0]);
+	return EXIT_CODE_USAGE;
+}
+
 int watch_arguments_parse(int argc, char **argv, const char *usage, struct watch_arguments *ret)
 {
 	struct config_error error;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:h", options_long, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":c:h", options_long, NULL)) != -1) {
 		enum config_status status = CONFIG_OK;
 
 		if (c == 'c')
@@ -59,9 +77,9 @@ int watch_arguments_parse(int argc, char **argv, const char *usage, struct watch
 			status = config_add_selector(&ret->options,
 				(enum selector_kind)(c - OPTION_SELECTOR), optarg, &error);
 		else if (c == 'h')
-			return printf("%s", usage) < 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;
+			return show_help(usage);
 		else
-			return EXIT_CODE_USAGE; /* getopt has said which */
+			return refuse_option(argv, c == ':');
 		if (status != CONFIG_OK) {
 			(void)fprintf(stderr, "oomsnap: %s\n", error.text);
 			return EXIT_CODE_USAGE;
@@ -69,8 +87,8 @@ int watch_arguments_parse(int argc, char **argv, const char *usage, struct watch
 	}
 	if (optind < argc) {
 		(void)fprintf(stderr,
-			"oomsnap: unexpected argument '%s'; targets are named by options, see "
-			"'oomsnap %s --help'\n",
+			"oomsnap: unexpected argument '%s'; targets are named by options; see "
+			"oomsnap %s --help\n",
 			argv[optind], argv[0]);
 		return EXIT_CODE_USAGE;
 	}
