@@ -189,6 +189,63 @@ static void test_page_tables_that_fail_stop_the_writer(void **state)
 	writer_free(w);
 }
 
+/* Mappings that only the tracer may read: what it did not come to is not in the core. */
+static void test_what_the_tracer_was_kept_from_is_not_copied(void **state)
+{
+	struct fixture *f = *state;
+	const struct capture_limits limits = {.copy_threads = 1, .buffer_bytes = FRAME_BYTES};
+	struct region regions[2];
+	struct segment segments[2];
+	uint32_t order[] = {0, 1};
+	struct capture_writer *w;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		uint64_t start = (uintptr_t)f->buffers + (uint64_t)i * SLOT_BYTES;
+
+		regions[i] = (struct region){
+			.start = start, .end = start + SLOT_BYTES, .source = REGION_WHOLE};
+		segments[i] = (struct segment){.start = start,
+			.offset = (uint64_t)i * SLOT_BYTES,
+			.mem_bytes = SLOT_BYTES,
+			.file_bytes = SLOT_BYTES,
+			.region = i,
+			.rank = ORDER_PROTECTED};
+	}
+	f->plan.regions = regions;
+	f->plan.segments = segments;
+	f->plan.order = order;
+	f->plan.region_count = f->plan.segment_count = 2;
+	f->plan.order_first[ORDER_RANKS] = 2;
+	f->plan.layout.file_bytes = (uint64_t)2 * SLOT_BYTES;
+	f->plan.pages.id = getpid();
+	f->plan.pages.mem_fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	assert_true(f->plan.pages.mem_fd >= 0);
+	assert_int_equal(writer_new(&limits, &w), 0);
+	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
+		/* cache_first= */ true);
+	writer_known(w, UINT64_MAX);
+	writer_copy_protected(w);
+	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	assert_int_equal(writer_copied_bytes(w, 0), SLOT_BYTES);
+	assert_int_equal(writer_copied_bytes(w, 1), SLOT_BYTES);
+	/* Room for the first one only. */
+	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, SLOT_BYTES, FILE_BYTES,
+		/* cache_first= */ true);
+	writer_known(w, UINT64_MAX);
+	writer_copy_protected(w);
+	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	assert_int_equal(writer_copied_bytes(w, 0), SLOT_BYTES);
+	assert_int_equal(writer_copied_bytes(w, 1), 0);
+	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
+		/* cache_first= */ true);
+	writer_stop(w, CAPTURE_MISSING_DEADLINE);
+	writer_copy_protected(w);
+	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	assert_int_equal(writer_copied_bytes(w, 0), 0);
+	(void)close(f->plan.pages.mem_fd);
+	writer_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +256,8 @@ int main(void)
 			test_an_object_that_fails_ends_nothing_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_page_tables_that_fail_stop_the_writer, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_the_tracer_was_kept_from_is_not_copied, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

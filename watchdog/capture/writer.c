@@ -52,6 +52,7 @@ struct capture_writer {
 	struct copier copiers[WRITER_THREADS_MAX];
 	struct direct *directs[WRITER_THREADS_MAX];
 	struct copier tracer; /* for writer_copy_protected() */
+	_Atomic uint64_t protected_to; /* of the file: so far the tracer has copied its own */
 	unsigned char *buffers;
 	int direct_fd; /* of the running capture, or of one that a worker did not come back from */
 	uint32_t count;
@@ -356,6 +357,7 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, b
 	w->job.plan = plan;
 	w->job.sink = &w->sink;
 	w->job.swap = plan->packed && swap_too ? COPY_SWAP_TOO : COPY_SWAP_LATER;
+	atomic_store(&w->protected_to, 0);
 	queue_begin(&w->queue, plan, room_bytes < plan->layout.file_bytes, /* swapped= */ false);
 	if (plan->packed)
 		pack_begin(
@@ -433,9 +435,11 @@ void writer_copy_protected(struct capture_writer *w)
 		i < plan->order_first[ORDER_RANKS] && more; i++) {
 		const struct segment *s = &plan->segments[plan->order[i]];
 
-		if (queue_wants(&w->queue, s))
-			more = copy_unit(
-				&w->tracer, plan->order[i], s->start, s->start + s->file_bytes);
+		if (!queue_wants(&w->queue, s))
+			continue;
+		more = copy_unit(&w->tracer, plan->order[i], s->start, s->start + s->file_bytes);
+		if (more)
+			atomic_store(&w->protected_to, s->offset + s->file_bytes);
 	}
 	copy_end(&w->tracer);
 }
@@ -460,8 +464,10 @@ uint64_t writer_copied_bytes(struct capture_writer *w, uint32_t segment)
 {
 	const struct segment *s = &w->job.plan->segments[segment];
 
-	/* The tracer goes through its own without the queue. */
-	return s->rank == ORDER_PROTECTED ? s->file_bytes : queue_copied_bytes(&w->queue, s);
+	/* The tracer goes through its own without the queue, each as a whole. */
+	return s->rank == ORDER_PROTECTED
+		? min_u64(s->file_bytes, sub_floor(atomic_load(&w->protected_to), s->offset))
+		: queue_copied_bytes(&w->queue, s);
 }
 
 void writer_packed_end(struct capture_writer *w, uint64_t *ret_file, uint64_t *ret_core)

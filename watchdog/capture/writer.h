@@ -71,8 +71,8 @@ void writer_end(struct capture_writer *w);
 void writer_counts(struct capture_writer *w, struct capture_result *ret);
 
 /*
- * How many bytes of a segment are in the core. Only after WRITER_DONE of a round that is not the
- * swap round, and not of a compressed core.
+ * How many bytes of a segment are in the core; of one that is the tracer's, all or none. Only after
+ * WRITER_DONE of a round that is not the swap round, and not of a compressed core.
  */
 uint64_t writer_copied_bytes(struct capture_writer *w, uint32_t segment);
 
