@@ -424,6 +424,17 @@ hugepages_free() {
 	equal 9 "$status"
 }
 
+# bats test_tags=lane:host
+@test "what cannot be taken out of the headers again makes a core partial" {
+	leak --pattern touch --total 4M --dontdump 64K
+	OOMSNAP_FAULT=capture-cut=eio run "$TEST_OOMSNAP" dump "$PID" -o "$D/core"
+	equal 6 "$status"
+	[[ $output == *"is partial: writing failed (Input/output error)"* ]]
+	run "$OOMSNAP" inspect "$D/core"
+	equal 6 "$status"
+	untouched "$PID"
+}
+
 @test "types: heap has the memory, mini has the stacks and is small" {
 	leak --pattern touch --total 16M
 	"$OOMSNAP" dump "$PID" -o "$D/heap" --type heap

@@ -36,6 +36,7 @@
 	X(CAPTURE_OPENED, "capture-opened")	/* capturer: core file created */                 \
 	X(CAPTURE_HEADERS, "capture-headers")	/* capturer: headers and notes written */         \
 	X(CAPTURE_PAGES, "capture-pages")	/* capturer: in the middle of the pages */        \
+	X(CAPTURE_CUT, "capture-cut")		/* capturer: takes a mapping's room back */       \
 	X(CAPTURE_SWAP, "capture-swap")		/* capturer: about to read swapped pages */       \
 	X(CAPTURE_COPIED, "capture-copied")	/* capturer: all copied, target still held */     \
 	X(VERDICT_WAIT, "verdict-wait")		/* capturer: told, holds until it is answered */  \

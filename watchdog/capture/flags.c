@@ -59,11 +59,10 @@ struct reader {
 	uint32_t shared_lines; /* of these, seen */
 };
 
-/* Takes the room of the region's segments; returns how much it was. */
-static int leave_out(struct reader *r, uint64_t *bytes)
+/* Takes the room of the region's segments; adds how much it was to *bytes. */
+static void leave_out(struct reader *r, uint64_t *bytes)
 {
 	struct capture_plan *plan = r->plan;
-	int error = 0;
 
 	(void)atomic_fetch_or(&plan->regions[r->region].flags, REGION_LEFT_OUT);
 	for (uint32_t i = r->segment;
@@ -71,10 +70,8 @@ static int leave_out(struct reader *r, uint64_t *bytes)
 		if (!plan->segments[i].file_bytes)
 			continue;
 		*bytes += plan->segments[i].file_bytes;
-		if (head_cut_segment(plan, r->fd, i, 0))
-			error = -EIO;
+		head_cut_segment(plan, r->fd, i, 0);
 	}
-	return error;
 }
 
 static void next_region(struct reader *r)
@@ -95,65 +92,58 @@ static void next_region(struct reader *r)
 }
 
 /* Regions in front of address were not in smaps: their flags are not known. */
-static int skip_to(struct reader *r, uint64_t address)
+static void skip_to(struct reader *r, uint64_t address)
 {
-	int error = 0;
-
 	while (r->region < r->plan->region_count && r->plan->regions[r->region].start < address) {
-		int e = leave_out(r, &r->unknown_bytes);
-
-		error = error ? error : e;
+		leave_out(r, &r->unknown_bytes);
 		next_region(r);
 	}
-	return error;
 }
 
 /* A clean mapping of a file: of its beginning the first page stays, for the ELF header. */
-static int leave_file_out(struct reader *r)
+static void leave_file_out(struct reader *r)
 {
 	struct capture_plan *plan = r->plan;
 	struct segment *s = &plan->segments[r->segment];
 	uint64_t ignored = 0;
 
 	if (plan->regions[r->region].offset_bytes || s->region != r->region)
-		return leave_out(r, &ignored);
-	return s->file_bytes > plan->pages.page_bytes
-		? head_cut_segment(plan, r->fd, r->segment, plan->pages.page_bytes)
-		: 0;
+		leave_out(r, &ignored);
+	else if (s->file_bytes > plan->pages.page_bytes)
+		head_cut_segment(plan, r->fd, r->segment, plan->pages.page_bytes);
 }
 
 /*
  * Without a pagemap, a mapping without pages is not read at all, and one with few of them only as
  * long as that does not make page tables without end.
  */
-static int on_blind(struct reader *r)
+static void on_blind(struct reader *r)
 {
 	const struct region *region = &r->plan->regions[r->region];
 	uint64_t bytes = region->end - region->start;
 	uint64_t empty_bytes = 0;
 
 	if (region->source == REGION_OVERLAY && !(region->prot & MAPS_WRITE) && !r->own_bytes)
-		return leave_file_out(r);
+		leave_file_out(r);
 	if (region->source != REGION_PAGES)
-		return 0;
+		return;
 	if (!r->here_bytes)
-		return leave_out(r, &empty_bytes);
-	if (bytes - min_u64(bytes, r->here_bytes) > PLAN_BLIND_WASTE_BYTES)
-		return leave_out(r, &r->unknown_bytes);
-	return 0;
+		leave_out(r, &empty_bytes);
+	else if (bytes - min_u64(bytes, r->here_bytes) > PLAN_BLIND_WASTE_BYTES)
+		leave_out(r, &r->unknown_bytes);
 }
 
-static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_pages)
+static void on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_pages)
 {
 	struct region *region;
 	uint64_t device_bytes = 0;
-	int error = skip_to(r, start);
 
+	skip_to(r, start);
 	if (r->region == r->plan->region_count)
-		return error;
+		return;
 	region = &r->plan->regions[r->region];
 	if (region->start != start) /* [vsyscall], or a mapping beyond our table */
-		return error;
+		return;
 	if (r->shared_lines == SHARED_LINES && !r->shared_bytes)
 		(void)atomic_fetch_or(&region->flags, REGION_UNSHARED);
 	if (r->mapped_bytes == region->end - region->start)
@@ -161,18 +151,17 @@ static int on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_p
 	/* The kernel dumps its own code page whatever its flags say. */
 	if (region->source != REGION_WHOLE && region->source != REGION_NOTHING) {
 		if (flags & (MAPS_VM_IO | MAPS_VM_PFNMAP))
-			error = leave_out(r, &device_bytes);
+			leave_out(r, &device_bytes);
 		else if (flags & MAPS_VM_DONTDUMP && !all_pages)
-			error = leave_out(r, &r->dontdump_bytes);
+			leave_out(r, &r->dontdump_bytes);
 		else if (r->plan->pages.method == PAGES_BLIND)
-			error = on_blind(r);
+			on_blind(r);
 	}
 	/* Populated and protected: there, and not to be had without /proc/PID/mem. */
 	if (r->plan->pages.method == PAGES_BLIND && !region->inode && !(region->prot & MAPS_READ) &&
 		!(flags & MAPS_VM_DONTDUMP))
 		r->unknown_bytes += r->own_bytes;
 	next_region(r);
-	return error;
 }
 
 static uint32_t end_of_room(const struct capture_plan *plan)
@@ -220,12 +209,10 @@ static int read_all(struct reader *r, int smaps_fd, bool all_pages, uint64_t sto
 	struct lines lines;
 	const char *line;
 	size_t len;
-	int error = 0;
 
 	lines_init(&lines, smaps_fd, r->plan->text, PLAN_TEXT_BYTES);
 	while (r->region < r->last && lines_next(&lines, &line, &len)) {
 		uint32_t flags;
-		int e;
 
 		if (!len)
 			continue;
@@ -235,12 +222,11 @@ static int read_all(struct reader *r, int smaps_fd, bool all_pages, uint64_t sto
 		}
 		if (!maps_vmflags(line, len, &flags))
 			continue;
-		e = on_flags(r, entry.start, flags, all_pages);
-		error = error ? error : e;
+		on_flags(r, entry.start, flags, all_pages);
 		if (clock_now_ns() >= stop_ns)
 			return -ETIME;
 	}
-	return lines.error ? lines.error : error;
+	return lines.error;
 }
 
 int flags_read(struct capture_plan *plan, struct capture_writer *writer, int fd, bool all_pages,
@@ -253,14 +239,11 @@ int flags_read(struct capture_plan *plan, struct capture_writer *writer, int fd,
 	if (error == PROC_GONE) {
 		error = -ENOENT; /* a kernel without it: everything is taken */
 	} else if (error) {
-		(void)skip_to(&r, UINT64_MAX); /* what is to be left out is not known */
+		skip_to(&r, UINT64_MAX); /* what is to be left out is not known */
 		error = error > 0 ? -EACCES : error;
 	} else {
-		int e;
-
 		error = read_all(&r, smaps_fd, all_pages, stop_ns);
-		e = skip_to(&r, UINT64_MAX);
-		error = error ? error : e;
+		skip_to(&r, UINT64_MAX);
 	}
 	writer_known(writer, UINT64_MAX);
 	*ret_dontdump_bytes = r.dontdump_bytes;

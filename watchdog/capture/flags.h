@@ -19,7 +19,7 @@ struct capture_writer;
  * (CLOCK_MONOTONIC) bounds it. Where the flags of a mapping could not be read, it is left out, too:
  * a secret is worth more than a page. *ret_dontdump_bytes is the room that DONTDUMP mappings would
  * have had; *ret_unknown_bytes what was left out for want of knowledge. 0 or -errno of a failed
- * read or write.
+ * read; what cannot be written is told by head_cut_segment().
  */
 int flags_read(struct capture_plan *plan, struct capture_writer *writer, int fd, bool all_pages,
 	uint64_t stop_ns, uint64_t *ret_dontdump_bytes, uint64_t *ret_unknown_bytes);

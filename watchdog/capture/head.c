@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/fault.h"
 #include "base/str.h"
 #include "capture/frame.h"
 #include "capture/head.h"
@@ -198,14 +199,18 @@ int head_patch_note_at(const struct head_note_place *place, int fd, const struct
 	return write_at(place->packed, place->head_bytes, fd, note, sizeof(*note), place->offset);
 }
 
-int head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes)
+void head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes)
 {
+	int r = FAULT_ERRNO(CAPTURE_CUT);
 	Elf64_Phdr phdr;
 
 	plan->segments[segment].file_bytes = bytes;
 	layout_phdr(&plan->layout, plan->segments, plan->pages.page_bytes, segment + 1, &phdr);
-	return head_write_at(
-		plan, fd, &phdr, sizeof(phdr), layout_phdr_offset(&plan->layout, segment + 1));
+	if (r == 0)
+		r = head_write_at(plan, fd, &phdr, sizeof(phdr),
+			layout_phdr_offset(&plan->layout, segment + 1));
+	if (r && !plan->cut_error)
+		plan->cut_error = r;
 }
 
 void head_note(const struct capture_plan *plan, const struct capture_result *result,

@@ -40,9 +40,10 @@ int head_patch_note_at(const struct head_note_place *place, int fd, const struct
 
 /*
  * Leaves a segment room for bytes (a multiple of the page size, at most what it has); what lies
- * beyond reads as not in the core. 0 or -errno.
+ * beyond reads as not in the core. Where the file cannot be told so, it reads as zeros, and the
+ * first such -errno stands in plan->cut_error.
  */
-int head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes);
+void head_cut_segment(struct capture_plan *plan, int fd, uint32_t segment, uint64_t bytes);
 
 /* A core_note with what does not change. */
 void head_note(const struct capture_plan *plan, const struct capture_result *result,

@@ -157,6 +157,7 @@ int plan_open(struct capture_plan *plan, const struct capture_request *request)
 	plan->names[0] = '\0';
 	plan->names_len = 1;
 	plan->auxv_len = 0;
+	plan->cut_error = 0;
 	plan->kind = request->kind;
 	plan->packed = request->compress != COMPRESS_NONE;
 	plan->objects_open = plan->objects_tried = plan->dotnet = false;

@@ -125,7 +125,7 @@ static void cut_uncopied(struct run *run)
 		if (copied == bytes)
 			continue;
 		run->result->skipped_bytes += bytes - copied;
-		(void)head_cut_segment(plan, run->c->place.core_fd, i, copied); /* else: zeros */
+		head_cut_segment(plan, run->c->place.core_fd, i, copied);
 	}
 }
 
@@ -149,7 +149,7 @@ static void cut_packed(struct run *run)
 		if (copied == bytes)
 			continue;
 		run->result->skipped_bytes += bytes - copied;
-		(void)head_cut_segment(plan, fd, i, copied);
+		head_cut_segment(plan, fd, i, copied);
 	}
 	plan->layout.file_bytes = core_bytes;
 }
@@ -162,7 +162,7 @@ static void drop_unseen(struct run *run)
 	for (uint32_t i = 0; i < plan->segment_count; i++)
 		if (plan->segments[i].file_bytes &&
 			plan->regions[plan->segments[i].region].flags & REGION_UNSEEN)
-			(void)head_cut_segment(plan, run->c->place.core_fd, i, 0); /* else: zeros */
+			head_cut_segment(plan, run->c->place.core_fd, i, 0);
 }
 
 /*
@@ -175,6 +175,19 @@ static bool has_ended(const struct capture_plan *plan)
 
 	return proc_stat(plan->mm_fd, 0, &stat) || stat.flags & PF_EXITING || stat.state == 'Z' ||
 		stat.state == 'X';
+}
+
+/* What should have lost its room and could not reads as zeros: the core is not what it says. */
+static void tell_uncut(struct run *run)
+{
+	int error = run->plan->cut_error;
+
+	if (!error)
+		return;
+	run->result->missing |=
+		error == -ENOSPC ? CAPTURE_MISSING_SPACE : CAPTURE_MISSING_IO;
+	if (!run->result->error)
+		run->result->error = error;
 }
 
 static uint32_t mappings_written(const struct capture_plan *plan)
@@ -257,6 +270,7 @@ void transfer(struct run *run)
 	}
 	if (run->plan->packed)
 		cut_packed(run);
+	tell_uncut(run);
 	result->mappings_written = mappings_written(run->plan);
 	if (result->threads_without_registers)
 		result->missing |= CAPTURE_MISSING_THREADS;
