@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -246,6 +247,62 @@ static void test_what_the_tracer_was_kept_from_is_not_copied(void **state)
 	writer_free(w);
 }
 
+static bool is_core(const struct fixture *f, int fd)
+{
+	struct stat core;
+	struct stat other;
+
+	return fstat(f->fd, &core) == 0 && fstat(fd, &other) == 0 && core.st_ino == other.st_ino;
+}
+
+/* A worker that is in the middle of something when it is given up may go on with its descriptor. */
+static void test_who_comes_back_late_finds_its_own_file(void **state)
+{
+	struct fixture *f = *state;
+	const struct capture_limits limits = {.copy_threads = 1, .buffer_bytes = FRAME_BYTES};
+	struct region region = {.source = REGION_WHOLE};
+	struct segment segment = {.file_bytes = SLOT_BYTES};
+	uint32_t order[] = {0};
+	int core = fcntl(f->fd, F_DUPFD_CLOEXEC, 100); /* nobody else gets such a number */
+	int first = core;
+	struct capture_writer *w;
+
+	f->plan.regions = &region;
+	f->plan.segments = &segment;
+	f->plan.order = order;
+	f->plan.region_count = f->plan.segment_count = 1;
+	for (uint32_t rank = 1; rank <= ORDER_RANKS; rank++)
+		f->plan.order_first[rank] = 1;
+	f->plan.layout.file_bytes = region.end = SLOT_BYTES;
+	assert_int_equal(writer_new(&limits, &w), 0);
+	/* Waits for more to be known. */
+	writer_begin(w, &f->plan, core, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
+		/* cache_first= */ true);
+	assert_true(writer_busy(w));
+	assert_int_equal(writer_end(w, /* tracer_late= */ false, &core), 0);
+	assert_int_not_equal(core, first);
+	assert_true(is_core(f, core));
+	(void)close(core);
+	assert_true(is_core(f, first));
+	writer_stop(w, CAPTURE_MISSING_DEADLINE);
+	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	/* The next one has no need of it any more, and its own goes with the caller. */
+	core = fcntl(f->fd, F_DUPFD_CLOEXEC, 200);
+	writer_begin(w, &f->plan, core, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
+		/* cache_first= */ true);
+	assert_int_equal(fcntl(first, F_GETFD), -1);
+	writer_stop(w, CAPTURE_MISSING_DEADLINE);
+	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	first = core;
+	assert_int_equal(writer_end(w, /* tracer_late= */ false, &core), 0);
+	assert_int_equal(core, first);
+	assert_int_equal(writer_end(w, /* tracer_late= */ true, &core), 0);
+	assert_int_not_equal(core, first);
+	(void)close(core);
+	writer_free(w);
+	assert_int_equal(fcntl(first, F_GETFD), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +315,8 @@ int main(void)
 			test_page_tables_that_fail_stop_the_writer, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_what_the_tracer_was_kept_from_is_not_copied, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_who_comes_back_late_finds_its_own_file, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

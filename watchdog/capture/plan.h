@@ -83,7 +83,7 @@ struct capture_plan {
 	uint64_t file_names_bytes;
 	uint64_t blind_bytes; /* readable, too large to be read without a pagemap, left out */
 	uint64_t note_offset; /* of our own note's desc in the file */
-	int cut_error; /* first of head_cut_segment() */
+	int cut_error;	      /* first of head_cut_segment() */
 	size_t auxv_len;
 	size_t regset_len[ARCH_REGSETS_MAX]; /* 0: this processor has none. See plan_regset_len() */
 	unsigned char auxv[PLAN_AUXV_BYTES];

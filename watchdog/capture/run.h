@@ -28,6 +28,7 @@ struct run {
 	uint64_t seize_until_ns;
 	int flags_error;
 	bool threads_late;
+	bool tracer_late;      /* it has not come back from the copy */
 	bool swap_has_no_room; /* below the target's limit: then its swapped pages are left out */
 };
 

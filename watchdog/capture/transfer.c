@@ -88,7 +88,8 @@ static bool wait_protected(struct run *run)
 			break;
 	}
 	writer_stop(run->c->writer, CAPTURE_MISSING_DEADLINE);
-	if (tracer_wait(tracer, clock_now_ns() + WORKER_GRACE_NS, &ignored))
+	run->tracer_late = tracer_wait(tracer, clock_now_ns() + WORKER_GRACE_NS, &ignored) != 0;
+	if (run->tracer_late)
 		run->result->missing |= CAPTURE_MISSING_READ; /* it ends in release() */
 	return false;
 }
@@ -184,8 +185,7 @@ static void tell_uncut(struct run *run)
 
 	if (!error)
 		return;
-	run->result->missing |=
-		error == -ENOSPC ? CAPTURE_MISSING_SPACE : CAPTURE_MISSING_IO;
+	run->result->missing |= error == -ENOSPC ? CAPTURE_MISSING_SPACE : CAPTURE_MISSING_IO;
 	if (!run->result->error)
 		run->result->error = error;
 }
@@ -276,6 +276,7 @@ void transfer(struct run *run)
 		result->missing |= CAPTURE_MISSING_THREADS;
 	if (run->plan->regions_lost)
 		result->missing |= CAPTURE_MISSING_MAPPINGS;
-	writer_end(c->writer);
+	(void)writer_end(c->writer, run->tracer_late,
+		&c->place.core_fd); /* else: as long as it is open it is the core's */
 	result->copied_ns = clock_now_ns();
 }

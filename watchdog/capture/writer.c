@@ -18,9 +18,11 @@
  * Deadlines are kept by the caller's thread, which waits with a timeout and asks for a stop; a
  * worker looks at that between two batches. One that is caught in a system call (a dead file
  * server) does not come back; the caller goes on without it, the worker does nothing more when it
- * returns, and until then no new capture can begin.
+ * returns but end the call that it was in, on descriptors that are kept for it, and until then no
+ * new capture can begin.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -51,10 +53,11 @@ struct capture_writer {
 	pthread_t threads[WRITER_THREADS_MAX];
 	struct copier copiers[WRITER_THREADS_MAX];
 	struct direct *directs[WRITER_THREADS_MAX];
-	struct copier tracer; /* for writer_copy_protected() */
+	struct copier tracer;	       /* for writer_copy_protected() */
 	_Atomic uint64_t protected_to; /* of the file: so far the tracer has copied its own */
 	unsigned char *buffers;
 	int direct_fd; /* of the running capture, or of one that a worker did not come back from */
+	int kept_fd;   /* the core of one that a worker or the tracer did not come back from */
 	uint32_t count;
 	uint32_t active; /* workers in the running round */
 	uint32_t round;	 /* grows by one with each */
@@ -248,7 +251,7 @@ int writer_new(const struct capture_limits *limits, struct capture_writer **ret)
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	w->direct_fd = -1;
+	w->direct_fd = w->kept_fd = -1;
 	w->buffers = aligned_alloc(4096, all_bytes);
 	if (!w->buffers) {
 		free(w);
@@ -282,6 +285,22 @@ int writer_new(const struct capture_limits *limits, struct capture_writer **ret)
 	return 0;
 }
 
+static void close_direct(struct capture_writer *w)
+{
+	if (w->direct_fd >= 0)
+		(void)close(w->direct_fd); /* what was written has been waited for */
+	w->direct_fd = -1;
+}
+
+/* Nobody works any more. */
+static void close_all(struct capture_writer *w)
+{
+	close_direct(w);
+	if (w->kept_fd >= 0)
+		(void)close(w->kept_fd); /* the caller's own one tells what fails */
+	w->kept_fd = -1;
+}
+
 void writer_free(struct capture_writer *w)
 {
 	bool stuck;
@@ -302,7 +321,7 @@ void writer_free(struct capture_writer *w)
 	(void)pthread_mutex_destroy(&w->lock);
 	for (uint32_t i = 0; i < WRITER_THREADS_MAX; i++)
 		direct_free(w->directs[i]);
-	writer_end(w);
+	close_all(w);
 	pack_free(w->pack);
 	free(w->buffers);
 	free(w);
@@ -320,17 +339,21 @@ bool writer_busy(struct capture_writer *w)
 
 /* --- a capture ----------------------------------------------------------------------------- */
 
-static void close_direct(struct capture_writer *w)
+int writer_end(struct capture_writer *w, bool tracer_late, int *fd)
 {
-	if (w->direct_fd >= 0)
-		(void)close(w->direct_fd); /* what was written has been waited for */
-	w->direct_fd = -1;
-}
+	bool busy = writer_busy(w);
+	int other;
 
-void writer_end(struct capture_writer *w)
-{
-	if (!writer_busy(w))
+	if (!busy)
 		close_direct(w);
+	if (!busy && !tracer_late)
+		return 0;
+	other = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+	if (other < 0)
+		return -errno;
+	w->kept_fd = *fd;
+	*fd = other;
+	return 0;
 }
 
 static void begin_round(struct capture_writer *w)
@@ -347,7 +370,7 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, b
 
 	(void)pthread_mutex_lock(&w->lock);
 	memset(&w->job, 0, sizeof(w->job));
-	close_direct(w);
+	close_all(w);
 	w->direct_fd = plan->packed ? -1 : direct_open(fd);
 	sink_init(&w->sink, fd, w->direct_fd, room_bytes, cache_bytes, w->count);
 	for (uint32_t i = 0; i < w->count; i++) {

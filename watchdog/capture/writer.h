@@ -64,8 +64,14 @@ void writer_begin_swap(struct capture_writer *w);
  */
 void writer_copy_protected(struct capture_writer *w);
 
-/* Closes what writer_begin() opened, unless a worker has not come back. */
-void writer_end(struct capture_writer *w);
+/*
+ * Ends what writer_begin() began. Where a worker has not come back, or, tracer_late, the tracer, it
+ * may go on with the descriptor of its core at any time later, which must not be another file's by
+ * then: the writer keeps it until the next writer_begin(), and *fd, which was given to the last,
+ * becomes another one of the same file. -errno where there is none to be had: *fd is then what it
+ * was, and both have it.
+ */
+int writer_end(struct capture_writer *w, bool tracer_late, int *fd);
 
 /* What has been counted so far, into the byte counts, missing and error of *ret. */
 void writer_counts(struct capture_writer *w, struct capture_result *ret);
