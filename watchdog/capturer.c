@@ -336,7 +336,8 @@ static bool finish_bundle(void)
 	FAULT_POINT(CAPTURE_SYNC);
 	/* A report that cannot be written (a full disk) does not cost the core. */
 	(void)report_write_bundle(capture_bundle_fd(me.capture), &me.request, &me.result,
-		&me.record, history ? history->point : NULL, history ? history->count : 0, me.why);
+		&me.record, history ? history->point : NULL, history ? history->count : 0, me.why,
+		sizeof(me.why));
 	r = capture_finish(me.capture, &me.result);
 	if (r) {
 		struct str s;

@@ -376,7 +376,7 @@ static void fill_record(
 
 /* The reports beside the core; a failure costs the reports only, and is told. */
 static void write_reports(struct dump *d, const struct capture_request *request,
-	const struct capture_result *result, struct incident_record *record, const char *why)
+	struct capture_result *result, struct incident_record *record, char *why, size_t why_size)
 {
 	int bundle_fd = capture_bundle_fd(d->capture);
 	int r;
@@ -384,7 +384,8 @@ static void write_reports(struct dump *d, const struct capture_request *request,
 	if (bundle_fd < 0)
 		return;
 	fill_record(d, result, record);
-	r = report_write_bundle(bundle_fd, request, result, record, /* history= */ NULL, 0, why);
+	r = report_write_bundle(
+		bundle_fd, request, result, record, /* history= */ NULL, 0, why, why_size);
 	if (r)
 		(void)fprintf(stderr, "oomsnap: %s: cannot write the reports: %s\n", result->path,
 			strerrordesc_np(-r));
@@ -487,7 +488,7 @@ static int dump_one(struct dump *d, const struct dump_process *process)
 		say(*why ? why : capture_status_name((enum capture_status)r));
 		return exit_code_of((enum capture_status)r);
 	}
-	write_reports(d, &request, &result, &record, why);
+	write_reports(d, &request, &result, &record, why, sizeof(why));
 	r = capture_finish(d->capture, &result);
 	if (r) {
 		(void)fprintf(stderr, "oomsnap: %s: cannot bring it under its final name: %s\n",

@@ -206,7 +206,7 @@ static int open_core(const char *path, struct core_view *view)
 			return EXIT_CODE_NO_TARGET;
 		return error == EACCES || error == EPERM ? EXIT_CODE_PERMISSION : EXIT_CODE_FAILED;
 	}
-	if (core_view_open(fd, CORE_VIEW_HEAD_MAX, view, why, sizeof(why)) == 0) {
+	if (core_view_read(fd, CORE_VIEW_HEAD_MAX, view, why, sizeof(why)) == 0) {
 		name_from_bundle(path, view);
 		return EXIT_CODE_OK;
 	}
@@ -235,7 +235,6 @@ static int inspect(const char *path, bool json)
 		}
 		if (code == EXIT_CODE_OK && !core_view_complete(view))
 			code = EXIT_CODE_PARTIAL;
-		core_view_close(view);
 	}
 	free(view);
 	return code;

@@ -2,7 +2,8 @@
 /*
  * A core file as people ask about it. See core_view.h.
  *
- * A plain core is mapped; only headers and notes are touched, whatever its size. A compressed one
+ * The file is mapped; of a plain core only headers and notes are touched, whatever its size. What
+ * the disk fails on, or somebody cuts meanwhile, is noticed (os/sigbus.c). A compressed core
  * (zstd, any number of frames) is unpacked from its beginning just as far as headers and notes go,
  * and the length of the whole is summed up from the frames' own headers without unpacking them.
  * What the notes and segments say is then read by parse/elfcore.c, which trusts none of it.
@@ -11,8 +12,7 @@
  * program hardly used, a core has file holes, which SEEK_DATA tells. For cores with very many holes
  * that walk ends after DATA_STEPS_MAX steps, and the rest counts as if it had none.
  *
- * Limits: a file that somebody cuts while we read it ends us with SIGBUS; a compressed core is
- * not checked beyond its frames' sizes.
+ * Limits: a compressed core is not checked beyond its frames' sizes.
  */
 #include "core_view.h"
 
@@ -30,12 +30,17 @@
 
 #include "amount.h"
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "base/str.h"
 #include "capture/notes.h"
 #include "os/fd.h"
+#include "os/sigbus.h"
 #include "parse/maps.h"
 #include "parse/procstat.h"
 
+#define UNREADABLE                                                     \
+	"some of it cannot be read: the disk failed, or somebody cut " \
+	"the file; 'dd conv=noerror,sync' saves what is left"
 #define HEAD_FIRST_BYTES (1ULL << 20) /* what is unpacked at first */
 #define BUNDLE_FILE_MAX (32U << 20)   /* of proc.maps: some 300,000 mappings */
 #define DATA_STEPS_MAX 400000	      /* SEEK_DATA calls, some 0.5 us each */
@@ -100,9 +105,9 @@ static int unpack(
 	return 0;
 }
 
-/* The beginning of a compressed core, as far as headers and notes go. */
-static int open_compressed(
-	struct core_view *view, const uint8_t *bytes, uint64_t len, uint64_t head_max)
+/* The beginning of a compressed core, as far as headers and notes go; *head is to be freed. */
+static int open_compressed(struct core_view *view, const uint8_t *bytes, uint64_t len,
+	uint64_t head_max, uint8_t **head)
 {
 	ZSTD_inBuffer in = {.src = bytes, .size = len};
 	ZSTD_DStream *stream = ZSTD_createDStream();
@@ -113,13 +118,12 @@ static int open_compressed(
 	int r = stream ? 0 : -ENOMEM;
 
 	while (r == 0) {
-		uint8_t *grown = realloc(view->memory, want);
+		uint8_t *grown = realloc(*head, want);
 
 		r = grown ? 0 : -ENOMEM;
 		if (!grown)
 			break;
-		view->memory = grown;
-		view->memory_len = want;
+		*head = grown;
 		r = unpack(stream, &in, grown, want, &got);
 		status = elfcore_open(grown, got, got, &view->elf);
 		if (status != ELFCORE_CUT || got < want)
@@ -139,33 +143,6 @@ static bool is_zstd(const uint8_t *bytes, uint64_t len)
 	static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd}; /* RFC 8878 */
 
 	return len >= sizeof(magic) && memcmp(bytes, magic, sizeof(magic)) == 0;
-}
-
-static int open_bytes(int fd, uint64_t head_max, struct core_view *view)
-{
-	struct stat st;
-	void *map;
-	int r;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	view->disk_bytes = (uint64_t)st.st_blocks * 512;
-	if (st.st_size == 0)
-		return ELFCORE_NOT_ELF;
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	view->compressed = is_zstd(map, (uint64_t)st.st_size);
-	if (view->compressed) {
-		r = open_compressed(view, map, (uint64_t)st.st_size, head_max);
-		(void)munmap(map, (size_t)st.st_size);
-		return r;
-	}
-	view->memory = map;
-	view->memory_len = (uint64_t)st.st_size;
-	return (int)elfcore_open(map, view->memory_len, view->memory_len, &view->elf);
 }
 
 /* --- mappings ------------------------------------------------------------------------------ */
@@ -324,35 +301,76 @@ static void read_own_note(struct core_view *view)
 	view->missing = own.missing;
 }
 
-int core_view_open(int fd, uint64_t head_max, struct core_view *ret, char *why, size_t why_size)
+/* --- the whole ----------------------------------------------------------------------------- */
+
+/* What the len bytes of the file say, mapped at bytes. 0 or as core_view_open(). */
+static int read_bytes(
+	int fd, const uint8_t *bytes, uint64_t len, uint64_t head_max, struct core_view *view)
+{
+	_cleanup_free_ uint8_t *head = NULL;
+	int r;
+
+	view->compressed = is_zstd(bytes, len);
+	r = view->compressed ? open_compressed(view, bytes, len, head_max, &head)
+			     : (int)elfcore_open(bytes, len, len, &view->elf);
+	if (r)
+		return r;
+	view->has_process = elfcore_process(&view->elf, &view->process);
+	read_own_note(view);
+	read_mappings(fd, view);
+	read_threads(view);
+	read_files(view);
+	name_stacks(view);
+	view->elf.bytes = NULL; /* its numbers stay, what they were read from goes */
+	return 0;
+}
+
+static int read_file(int fd, uint64_t head_max, struct core_view *view)
+{
+	struct sigbus sigbus;
+	struct stat st;
+	void *map;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	view->disk_bytes = (uint64_t)st.st_blocks * 512;
+	if (st.st_size == 0)
+		return ELFCORE_NOT_ELF;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	sigbus_begin(&sigbus, map, (size_t)st.st_size);
+	r = read_bytes(fd, map, (uint64_t)st.st_size, head_max, view);
+	if (!sigbus_end(&sigbus))
+		r = -EIO;
+	(void)munmap(map, (size_t)st.st_size);
+	return r;
+}
+
+int core_view_read(int fd, uint64_t head_max, struct core_view *ret, char *why, size_t why_size)
 {
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	r = open_bytes(fd, head_max, ret);
-	if (r) {
-		core_view_close(ret);
-		if (r > 0)
-			explain(why, why_size, elfcore_status_name((enum elfcore_status)r));
-		else if (r == -EBADMSG)
-			explain(why, why_size, "broken zstd data");
-		else if (r == -EINVAL)
-			explain(why, why_size, "not a regular file; name the core itself");
-		else if (r == -EISDIR)
-			explain(why, why_size, "a directory; name the core in it");
-		else if (r == -EFBIG)
-			explain_large(why, why_size, head_max);
-		else
-			explain(why, why_size, strerrordesc_np(-r));
-		return r;
-	}
-	ret->has_process = elfcore_process(&ret->elf, &ret->process);
-	read_own_note(ret);
-	read_mappings(fd, ret);
-	read_threads(ret);
-	read_files(ret);
-	name_stacks(ret);
-	return 0;
+	r = read_file(fd, head_max, ret);
+	if (r > 0)
+		explain(why, why_size, elfcore_status_name((enum elfcore_status)r));
+	else if (r == -EBADMSG)
+		explain(why, why_size, "broken zstd data");
+	else if (r == -EINVAL)
+		explain(why, why_size, "not a regular file; name the core itself");
+	else if (r == -EISDIR)
+		explain(why, why_size, "a directory; name the core in it");
+	else if (r == -EFBIG)
+		explain_large(why, why_size, head_max);
+	else if (r == -EIO)
+		explain(why, why_size, UNREADABLE);
+	else if (r)
+		explain(why, why_size, strerrordesc_np(-r));
+	return r;
 }
 
 /* --- the bundle around a core ---------------------------------------------------------------- */
@@ -440,15 +458,6 @@ void core_view_name(struct core_view *view, int bundle_fd)
 	if (n > 0)
 		name_threads(view, text, (size_t)n);
 	free(text);
-}
-
-void core_view_close(struct core_view *view)
-{
-	if (view->compressed)
-		free(view->memory);
-	else if (view->memory)
-		(void)munmap(view->memory, view->memory_len);
-	view->memory = NULL;
 }
 
 bool core_view_complete(const struct core_view *view)

@@ -36,7 +36,7 @@ struct core_view_mapping {
 };
 
 struct core_view {
-	struct elfcore elf;
+	struct elfcore elf; /* what it says of itself; the bytes are gone */
 	struct elfcore_process process;
 	bool has_process;
 	bool compressed;
@@ -53,19 +53,17 @@ struct core_view {
 	uint32_t mapping_count;
 	struct core_view_thread thread[CORE_VIEW_THREADS];
 	struct core_view_mapping mapping[CORE_VIEW_MAPPINGS]; /* biggest first */
-	void *memory; /* owned: the map, or the unpacked head */
-	uint64_t memory_len;
 };
 
 /*
  * Reads the core open at fd (borrowed). head_max: bytes of memory that headers and notes of a
- * compressed core may take, at most CORE_VIEW_HEAD_MAX; of a plain one they are mapped. 0 with *ret
- * to be closed by core_view_close(); a positive enum elfcore_status; -ENOMEM, -EFBIG (a compressed
- * head beyond head_max), -EBADMSG (broken zstd), -errno. Words in why where it is not 0. Allocates;
- * *ret is large, so not for the stack. A disk that fails under the map is a SIGBUS.
+ * compressed core may take, at most CORE_VIEW_HEAD_MAX; of a plain one they are mapped. 0 with
+ * *ret, which owns nothing; a positive enum elfcore_status; -ENOMEM, -EFBIG (a compressed head
+ * beyond head_max), -EBADMSG (broken zstd), -EIO (the disk fails on headers or notes, or the file
+ * was cut meanwhile), -errno. Words in why where it is not 0. Allocates while it reads; *ret is
+ * large, so not for the stack. Handles SIGBUS meanwhile (os/sigbus.h).
  */
-int core_view_open(int fd, uint64_t head_max, struct core_view *ret, char *why, size_t why_size);
-void core_view_close(struct core_view *view);
+int core_view_read(int fd, uint64_t head_max, struct core_view *ret, char *why, size_t why_size);
 
 /*
  * Adds what only the files beside the core know: names of threads (proc.threads) and of mappings

@@ -7,9 +7,10 @@
  * says about threads and mappings is what a debugger will find. A report that would not fit is not
  * written at all: half of one is neither JSON nor HTML.
  *
- * The bundle has its final name only after this, so nothing here may end the process: a core with
- * thousands of threads is not unpacked in a sidecar of 64 MiB, and one that the disk has failed on
- * is not mapped (a page that cannot be read is a SIGBUS). The reports then go without.
+ * The bundle has its final name only after this, so nothing here may end the process or wait for a
+ * disk that is known to fail: a core with thousands of threads is not unpacked in a sidecar of
+ * 64 MiB, and one that the disk has failed on is not opened. The reports then go without. A disk
+ * that fails first here, on the beginning of the core, makes it a partial one.
  */
 #include "report.h"
 
@@ -93,31 +94,52 @@ static void drop_partial(char *path)
 			strlen(at + strlen(PLACE_PARTIAL_SUFFIX)) + 1);
 }
 
-/* Why the core cannot be told about, or NULL with view to be closed. */
+/* Why the core cannot be told about, or NULL with view. *ret_lost: the disk does not give it. */
 static const char *read_back(int bundle_fd, const struct capture_request *request,
-	const struct capture_result *result, struct core_view *view, char why[static WHY_MAX])
+	const struct capture_result *result, struct core_view *view, char why[static WHY_MAX],
+	bool *ret_lost)
 {
 	const char *name = request->compress == COMPRESS_ZSTD ? "core.zst" : "core";
-	_cleanup_close_ int fd = openat(bundle_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	int error = errno;
+	_cleanup_close_ int fd = -1;
+	int r;
 
 	if (result->missing & CAPTURE_MISSING_IO)
 		return "the disk failed while it was written";
-	if (fd < 0)
-		return strerrordesc_np(error);
 	if (!view)
 		return strerrordesc_np(ENOMEM);
-	if (core_view_open(fd, HEAD_MAX, view, why, WHY_MAX))
+	fd = openat(bundle_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	r = fd < 0 ? -errno : core_view_read(fd, HEAD_MAX, view, why, WHY_MAX);
+	*ret_lost = r == -EIO;
+	if (fd < 0)
+		return strerrordesc_np(-r);
+	if (r)
 		return why;
 	core_view_name(view, bundle_fd);
 	return NULL;
 }
 
-int report_write_bundle(int bundle_fd, const struct capture_request *request,
-	const struct capture_result *result, const struct incident_record *record,
-	const struct history_point *history, uint32_t history_count, const char *why)
+static void tell_lost(struct capture_result *result, char *why, size_t why_size)
 {
-	struct capture_result final = *result;
+	struct str s;
+
+	result->status = CAPTURE_PARTIAL;
+	result->missing |= CAPTURE_MISSING_IO;
+	if (!result->error)
+		result->error = -EIO;
+	if (!why_size || why[0])
+		return;
+	str_init(&s, why, why_size);
+	(void)str_addf(&s,
+		"the core of process %d was written, but some of it cannot be read back "
+		"(%s)",
+		(int)result->pid, strerrordesc_np(EIO));
+}
+
+int report_write_bundle(int bundle_fd, const struct capture_request *request,
+	struct capture_result *result, const struct incident_record *record,
+	const struct history_point *history, uint32_t history_count, char *why, size_t why_size)
+{
+	struct capture_result final;
 	struct report report = {
 		.request = request,
 		.result = &final,
@@ -129,16 +151,18 @@ int report_write_bundle(int bundle_fd, const struct capture_request *request,
 	};
 	struct core_view *view = calloc(1, sizeof(*view));
 	char why_unread[WHY_MAX];
+	bool lost = false;
 	int r;
 
-	drop_partial(final.path);
-	drop_partial(final.core_path);
-	report.unread = read_back(bundle_fd, request, result, view, why_unread);
+	report.unread = read_back(bundle_fd, request, result, view, why_unread, &lost);
 	if (!report.unread)
 		report.view = view;
+	if (lost)
+		tell_lost(result, why, why_size);
+	final = *result;
+	drop_partial(final.path);
+	drop_partial(final.core_path);
 	r = report_write(bundle_fd, &report);
-	if (report.view)
-		core_view_close(view);
 	free(view);
 	return r;
 }

@@ -40,12 +40,13 @@ int report_write(int bundle_fd, const struct report *report);
 /*
  * The same for a capture that capture_run() has just written: reads the core back for its threads
  * and mappings, with at most 8 MiB of memory for what it has to unpack. A core that takes more, or
- * that the disk has failed on, is not read, and the reports say so. history may be NULL, with
- * history_count 0.
+ * that the disk has failed on, is not read, and the reports say so. Where the disk fails now, on
+ * what was written, *result becomes that of a partial core, and why (why_size bytes), unless it has
+ * a sentence, says so. history may be NULL, with history_count 0.
  */
 int report_write_bundle(int bundle_fd, const struct capture_request *request,
-	const struct capture_result *result, const struct incident_record *record,
-	const struct history_point *history, uint32_t history_count, const char *why);
+	struct capture_result *result, const struct incident_record *record,
+	const struct history_point *history, uint32_t history_count, char *why, size_t why_size);
 
 /* Appends the whole of report.json (as one object, with newlines), or report.html. */
 void report_json(struct str *s, const struct report *report);

@@ -711,10 +711,10 @@ owned_by() {
 	equal 1 "$(find "$D/mnt" -name core | wc -l)"
 }
 
-# small_disk MIB: an ext4 file system of that size at $D/mnt.
+# small_disk MIB [OPTION...]: an ext4 file system of that size at $D/mnt, made with these options.
 small_disk() {
 	truncate -s "$1M" "$D/image"
-	mke2fs -q -t ext4 -m 0 -O ^has_journal "$D/image"
+	mke2fs -q -t ext4 -m 0 -O ^has_journal "${@:2}" "$D/image"
 	mkdir -p "$D/mnt"
 	modprobe loop 2> /dev/null || true
 	if ! mount -o loop "$D/image" "$D/mnt" 2> "$D/mount-error"; then
@@ -1009,6 +1009,28 @@ no_room() {
 	wait "$DUMP" || code=$?
 	equal 6 "$code"
 	grep -q "the process ended meanwhile, swapped pages were left out" "$D/said"
+}
+
+# bats test_tags=lane:host
+@test "inspect: a core that its disk does not give is told in words" {
+	leak --pattern touch --total 4M
+	local name block
+	# Where the notes lie is told by a block of its own, which is then overwritten.
+	small_disk 12 -b 1024 -O ^has_journal,^extents,^64bit
+	"$OOMSNAP" dump "$PID" -o "$D/mnt/core"
+	"$OOMSNAP" dump "$PID" -o "$D/mnt/core.zst" --compress zstd
+	umount "$D/mnt"
+	for name in core core.zst; do
+		block=$(debugfs -R "stat $name" "$D/image" | grep -o '(IND):[0-9]*' |
+			sed -n '1s/.*://p')
+		debugfs -w -R "zap_block -p 0xff $block" "$D/image"
+	done
+	mount -o loop "$D/image" "$D/mnt"
+	for name in core core.zst; do
+		run "$OOMSNAP" inspect "$D/mnt/$name"
+		equal 1 "$status"
+		[[ $output == "oomsnap: $D/mnt/$name: cannot be inspected: some of it cannot be read"* ]]
+	done
 }
 
 @test "inspect: JSON, and a core compressed by zstd" {
