@@ -74,6 +74,38 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A plan of count regions and segments, the caller's as is order, all of this rank. */
+static void plan_of(struct fixture *f, struct region *regions, struct segment *segments,
+	uint32_t *order, uint32_t count, enum order_rank rank)
+{
+	f->plan.regions = regions;
+	f->plan.segments = segments;
+	f->plan.order = order;
+	f->plan.region_count = f->plan.segment_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		segments[i].rank = (uint8_t)rank;
+		order[i] = i;
+	}
+	for (uint32_t i = 0; i <= ORDER_RANKS; i++)
+		f->plan.order_first[i] = i > (uint32_t)rank ? count : 0;
+	f->plan.layout.file_bytes = (uint64_t)count * SLOT_BYTES;
+}
+
+static struct capture_writer *new_writer(void)
+{
+	const struct capture_limits limits = {.copy_threads = 1, .buffer_bytes = FRAME_BYTES};
+	struct capture_writer *w;
+
+	assert_int_equal(writer_new(&limits, &w), 0);
+	return w;
+}
+
+static void begin(struct fixture *f, struct capture_writer *w, int fd, uint64_t room_bytes)
+{
+	writer_begin(w, &f->plan, fd, /* swap_too= */ false, room_bytes, FILE_BYTES,
+		/* cache_first= */ true);
+}
+
 /* How many bytes of the core are not zero. */
 static size_t written(const struct fixture *f)
 {
@@ -132,13 +164,12 @@ static void test_an_object_that_fails_ends_nothing_else(void **state)
 			.file_bytes = SLOT_BYTES,
 			.offset = SLOT_BYTES,
 			.region = 1}};
+	uint32_t order[ARRAY_LEN(segments)];
 	int object = memfd_create("object", MFD_CLOEXEC);
 
 	assert_true(object >= 0);
 	assert_int_equal(write(object, f->buffers, SLOT_BYTES), SLOT_BYTES);
-	f->plan.regions = regions;
-	f->plan.segments = segments;
-	f->plan.region_count = f->plan.segment_count = ARRAY_LEN(segments);
+	plan_of(f, regions, segments, order, ARRAY_LEN(segments), ORDER_SWAPPED);
 	copy_begin(&f->copier, &f->job, /* protected= */ false);
 	f->copier.file_region = 0;
 	f->copier.file_fd = fcntl(f->broken[1], F_DUPFD_CLOEXEC, 0);
@@ -159,26 +190,17 @@ static void test_an_object_that_fails_ends_nothing_else(void **state)
 static void test_page_tables_that_fail_stop_the_writer(void **state)
 {
 	struct fixture *f = *state;
-	const struct capture_limits limits = {.copy_threads = 2, .buffer_bytes = FRAME_BYTES};
 	struct region region = {.start = SLOT_BYTES, .end = 2 * SLOT_BYTES, .source = REGION_PAGES};
 	struct segment segment = {
 		.start = SLOT_BYTES, .mem_bytes = SLOT_BYTES, .file_bytes = SLOT_BYTES};
-	uint32_t order[] = {0};
+	uint32_t order[1];
 	struct capture_result result = {0};
-	struct capture_writer *w;
+	struct capture_writer *w = new_writer();
 
-	f->plan.regions = &region;
-	f->plan.segments = &segment;
-	f->plan.order = order;
-	f->plan.region_count = f->plan.segment_count = 1;
-	for (uint32_t rank = 1; rank <= ORDER_RANKS; rank++)
-		f->plan.order_first[rank] = 1;
-	f->plan.layout.file_bytes = SLOT_BYTES;
+	plan_of(f, &region, &segment, order, 1, ORDER_SWAPPED);
 	f->plan.pages.method = PAGES_PAGEMAP;
 	f->plan.pages.pagemap_fd = -1;
-	assert_int_equal(writer_new(&limits, &w), 0);
-	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
-		/* cache_first= */ true);
+	begin(f, w, f->fd, FILE_BYTES);
 	assert_false(writer_stopped(w));
 	writer_known(w, UINT64_MAX);
 	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
@@ -190,15 +212,26 @@ static void test_page_tables_that_fail_stop_the_writer(void **state)
 	writer_free(w);
 }
 
+/* A round of which all is the tracer's. */
+static void copy_protected(
+	struct fixture *f, struct capture_writer *w, uint64_t room_bytes, bool stop)
+{
+	begin(f, w, f->fd, room_bytes);
+	writer_known(w, UINT64_MAX);
+	if (stop)
+		writer_stop(w, CAPTURE_MISSING_DEADLINE);
+	writer_copy_protected(w);
+	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+}
+
 /* Mappings that only the tracer may read: what it did not come to is not in the core. */
 static void test_what_the_tracer_was_kept_from_is_not_copied(void **state)
 {
 	struct fixture *f = *state;
-	const struct capture_limits limits = {.copy_threads = 1, .buffer_bytes = FRAME_BYTES};
 	struct region regions[2];
 	struct segment segments[2];
-	uint32_t order[] = {0, 1};
-	struct capture_writer *w;
+	uint32_t order[2];
+	struct capture_writer *w = new_writer();
 
 	for (uint32_t i = 0; i < 2; i++) {
 		uint64_t start = (uintptr_t)f->buffers + (uint64_t)i * SLOT_BYTES;
@@ -209,39 +242,19 @@ static void test_what_the_tracer_was_kept_from_is_not_copied(void **state)
 			.offset = (uint64_t)i * SLOT_BYTES,
 			.mem_bytes = SLOT_BYTES,
 			.file_bytes = SLOT_BYTES,
-			.region = i,
-			.rank = ORDER_PROTECTED};
+			.region = i};
 	}
-	f->plan.regions = regions;
-	f->plan.segments = segments;
-	f->plan.order = order;
-	f->plan.region_count = f->plan.segment_count = 2;
-	f->plan.order_first[ORDER_RANKS] = 2;
-	f->plan.layout.file_bytes = (uint64_t)2 * SLOT_BYTES;
+	plan_of(f, regions, segments, order, 2, ORDER_PROTECTED);
 	f->plan.pages.id = getpid();
 	f->plan.pages.mem_fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	assert_true(f->plan.pages.mem_fd >= 0);
-	assert_int_equal(writer_new(&limits, &w), 0);
-	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
-		/* cache_first= */ true);
-	writer_known(w, UINT64_MAX);
-	writer_copy_protected(w);
-	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	copy_protected(f, w, FILE_BYTES, /* stop= */ false);
 	assert_int_equal(writer_copied_bytes(w, 0), SLOT_BYTES);
 	assert_int_equal(writer_copied_bytes(w, 1), SLOT_BYTES);
-	/* Room for the first one only. */
-	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, SLOT_BYTES, FILE_BYTES,
-		/* cache_first= */ true);
-	writer_known(w, UINT64_MAX);
-	writer_copy_protected(w);
-	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	copy_protected(f, w, SLOT_BYTES, /* stop= */ false);
 	assert_int_equal(writer_copied_bytes(w, 0), SLOT_BYTES);
 	assert_int_equal(writer_copied_bytes(w, 1), 0);
-	writer_begin(w, &f->plan, f->fd, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
-		/* cache_first= */ true);
-	writer_stop(w, CAPTURE_MISSING_DEADLINE);
-	writer_copy_protected(w);
-	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
+	copy_protected(f, w, FILE_BYTES, /* stop= */ true);
 	assert_int_equal(writer_copied_bytes(w, 0), 0);
 	(void)close(f->plan.pages.mem_fd);
 	writer_free(w);
@@ -259,25 +272,15 @@ static bool is_core(const struct fixture *f, int fd)
 static void test_who_comes_back_late_finds_its_own_file(void **state)
 {
 	struct fixture *f = *state;
-	const struct capture_limits limits = {.copy_threads = 1, .buffer_bytes = FRAME_BYTES};
-	struct region region = {.source = REGION_WHOLE};
+	struct region region = {.end = SLOT_BYTES, .source = REGION_WHOLE};
 	struct segment segment = {.file_bytes = SLOT_BYTES};
-	uint32_t order[] = {0};
+	uint32_t order[1];
 	int core = fcntl(f->fd, F_DUPFD_CLOEXEC, 100); /* nobody else gets such a number */
 	int first = core;
-	struct capture_writer *w;
+	struct capture_writer *w = new_writer();
 
-	f->plan.regions = &region;
-	f->plan.segments = &segment;
-	f->plan.order = order;
-	f->plan.region_count = f->plan.segment_count = 1;
-	for (uint32_t rank = 1; rank <= ORDER_RANKS; rank++)
-		f->plan.order_first[rank] = 1;
-	f->plan.layout.file_bytes = region.end = SLOT_BYTES;
-	assert_int_equal(writer_new(&limits, &w), 0);
-	/* Waits for more to be known. */
-	writer_begin(w, &f->plan, core, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
-		/* cache_first= */ true);
+	plan_of(f, &region, &segment, order, 1, ORDER_SWAPPED);
+	begin(f, w, core, FILE_BYTES); /* waits for more to be known */
 	assert_true(writer_busy(w));
 	assert_int_equal(writer_end(w, /* tracer_late= */ false, &core), 0);
 	assert_int_not_equal(core, first);
@@ -288,8 +291,7 @@ static void test_who_comes_back_late_finds_its_own_file(void **state)
 	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
 	/* The next one has no need of it any more, and its own goes with the caller. */
 	core = fcntl(f->fd, F_DUPFD_CLOEXEC, 200);
-	writer_begin(w, &f->plan, core, /* swap_too= */ false, FILE_BYTES, FILE_BYTES,
-		/* cache_first= */ true);
+	begin(f, w, core, FILE_BYTES);
 	assert_int_equal(fcntl(first, F_GETFD), -1);
 	writer_stop(w, CAPTURE_MISSING_DEADLINE);
 	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
@@ -303,20 +305,17 @@ static void test_who_comes_back_late_finds_its_own_file(void **state)
 	assert_int_equal(fcntl(first, F_GETFD), -1);
 }
 
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_refused_is_written_the_other_way, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused_after_the_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_an_object_that_fails_ends_nothing_else, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_page_tables_that_fail_stop_the_writer, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_what_the_tracer_was_kept_from_is_not_copied, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_who_comes_back_late_finds_its_own_file, setup, teardown),
+		CASE(test_refused_is_written_the_other_way),
+		CASE(test_refused_after_the_end),
+		CASE(test_an_object_that_fails_ends_nothing_else),
+		CASE(test_page_tables_that_fail_stop_the_writer),
+		CASE(test_what_the_tracer_was_kept_from_is_not_copied),
+		CASE(test_who_comes_back_late_finds_its_own_file),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

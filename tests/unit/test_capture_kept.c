@@ -230,14 +230,14 @@ static void test_who_does_not_stand_has_none(void **state)
 	assert_int_equal(capture_finish(k->capture, &k->result), 0);
 }
 
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_its_registers_are_in_the_core, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_hold_that_ended_is_told, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			test_who_does_not_stand_has_none, set_up, tear_down),
+		CASE(test_its_registers_are_in_the_core),
+		CASE(test_a_hold_that_ended_is_told),
+		CASE(test_who_does_not_stand_has_none),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
