@@ -25,6 +25,7 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "os/process.h"
 
 #define BOARD_MAGIC 0x316472616f626f6fULL /* "ooboard1" */
 #define BOARD_SUFFIX ".status"
@@ -42,7 +43,7 @@ struct board_map {
 	uint32_t size; /* of the whole: another version's board is not read */
 	int32_t owner;
 	_Atomic uint32_t targets;
-	uint32_t reserved;
+	uint32_t dry_run;
 	struct place place[CONFIG_TARGETS_MAX];
 };
 
@@ -70,7 +71,7 @@ static void remove_the_dead(const char *dir)
 	}
 }
 
-static int fill(int fd, struct board *b)
+static int fill(int fd, bool dry_run, struct board *b)
 {
 	void *map;
 
@@ -83,11 +84,12 @@ static int fill(int fd, struct board *b)
 	b->map = map;
 	b->map->size = sizeof(struct board_map);
 	b->map->owner = (int32_t)getpid();
+	b->map->dry_run = dry_run;
 	b->map->magic = BOARD_MAGIC;
 	return 0;
 }
 
-int board_open(const char *dir, struct board *ret)
+int board_open(const char *dir, bool dry_run, struct board *ret)
 {
 	char fresh[TARGET_PATH_MAX];
 	struct board b = {.fd = -1};
@@ -107,7 +109,7 @@ int board_open(const char *dir, struct board *ret)
 	fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = fill(fd, &b);
+	r = fill(fd, dry_run, &b);
 	if (r == 0 && rename(fresh, b.path) != 0)
 		r = -errno;
 	if (r != 0) {
@@ -213,6 +215,7 @@ static int read_one(int dir_fd, const char *name,
 		return -errno;
 	if (map->magic == BOARD_MAGIC && map->size == sizeof(*map)) {
 		watchdog.pid = map->owner;
+		watchdog.dry_run = map->dry_run != 0;
 		watchdog.targets = atomic_load(&map->targets);
 		if (watchdog.targets > CONFIG_TARGETS_MAX)
 			watchdog.targets = CONFIG_TARGETS_MAX;
@@ -244,4 +247,44 @@ int board_read(const char *dir, void (*seen)(const struct board_watchdog *watchd
 		count += r;
 	}
 	return count;
+}
+
+struct rival {
+	struct stat cgroup; /* one directory may have several names */
+	int pid;	    /* 0: not found yet */
+};
+
+/* The lock may be a child's that has outlived its watchdog, to undo what that has left. */
+static bool runs(pid_t pid)
+{
+	struct procstat stat;
+
+	return process_look(pid, &stat) == 0 && stat.state != 'Z' && stat.state != 'X';
+}
+
+static void find_rival(const struct board_watchdog *watchdog, void *user)
+{
+	struct rival *rival = user;
+
+	if (rival->pid || watchdog->dry_run || watchdog->pid == (int)getpid())
+		return;
+	for (uint32_t i = 0; i < watchdog->targets; i++) {
+		const struct board_entry *e = &watchdog->target[i];
+		struct stat st;
+
+		/* What is gone keeps the name that it had. */
+		if (e->cgroup[0] && strcmp(e->state, "gone") != 0 && stat(e->cgroup, &st) == 0 &&
+			st.st_dev == rival->cgroup.st_dev && st.st_ino == rival->cgroup.st_ino &&
+			runs(watchdog->pid))
+			rival->pid = watchdog->pid;
+	}
+}
+
+int board_rival(const char *dir, const char *cgroup)
+{
+	struct rival rival = {0};
+
+	if (stat(cgroup, &rival.cgroup) == 0)
+		(void)board_read(dir, find_rival, &rival); /* what cannot be read shows none */
+	return rival.pid;
 }

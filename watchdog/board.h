@@ -48,9 +48,10 @@ struct board {
 
 /*
  * Makes DIR/PID.status, locked and touched, and removes those of the dead. 0, or -errno where DIR
- * (which ledger_open() makes) cannot be written to: then nothing is shown. For the watchdog.
+ * (which ledger_open() makes) cannot be written to: then nothing is shown. dry_run: whoever looks
+ * for it with board_rival() finds none here. For the watchdog.
  */
-int board_open(const char *dir, struct board *ret);
+int board_open(const char *dir, bool dry_run, struct board *ret);
 
 /* Unmaps and removes the file. */
 void board_close(struct board *b);
@@ -68,6 +69,7 @@ void board_done(struct board *b, uint32_t index);
 /* One running watchdog as a reader finds it. */
 struct board_watchdog {
 	int pid;
+	bool dry_run;
 	uint32_t targets;
 	struct board_entry target[CONFIG_TARGETS_MAX];
 };
@@ -78,5 +80,12 @@ struct board_watchdog {
  */
 int board_read(const char *dir, void (*seen)(const struct board_watchdog *watchdog, void *user),
 	void *user);
+
+/*
+ * The id of another watchdog, whose board lies in DIR, that watches this cgroup (the path of its
+ * directory), or 0: there is none, or it does not show. A board that is left of a dead watchdog
+ * while its children end counts for none, and so does a dry run's.
+ */
+int board_rival(const char *dir, const char *cgroup);
 
 #endif

@@ -68,7 +68,7 @@ static int open_ledger(struct watch *w)
 			"the ledger is in memory only, so a next start finds nothing to undo; give "
 			"--runtime-dir a writable directory");
 	/* Without such a directory, which was told, oomsnap status finds nothing. */
-	(void)board_open(w->runtime_dir, &w->board);
+	(void)board_open(w->runtime_dir, w->dry_run, &w->board);
 	return r;
 }
 

@@ -260,11 +260,32 @@ static bool put_off(struct target *t)
 	return incident || (armed && w->now_ns < t->put_off_ns + PUT_OFF_NS);
 }
 
+/*
+ * Two watchdogs at one target would undo each other's interventions, and note each other's as what
+ * was there before: a limit that one of them raised would stay. So it is left to the first, and
+ * searched for again. Selectors of containers are not asked: a place that waits for its container
+ * would keep the others from theirs.
+ */
+static bool has_rival(struct target *t)
+{
+	int told = t->rival;
+
+	if (t->watch->dry_run || containers_places(t->asked) != 1)
+		return false;
+	t->rival = board_rival(t->watch->runtime_dir, t->cgroup.level[0].path);
+	if (!t->rival)
+		return false;
+	target_close(t);
+	if (t->rival != told)
+		tell_rival(t);
+	return true;
+}
+
 static void search(struct target *t)
 {
 	struct engine_event appeared = {.kind = ENGINE_EVENT_APPEARED};
 
-	if (t->watch->stopping || put_off(t) || !target_find(t)) {
+	if (t->watch->stopping || put_off(t) || !target_find(t) || has_rival(t)) {
 		schedule_look(t, WATCH_FIND_NS);
 		return;
 	}

@@ -117,6 +117,19 @@ void tell_found(const struct target *t)
 		error_text(p->error));
 }
 
+void tell_rival(const struct target *t)
+{
+	struct event_message *m = begin(EVENT_DEGRADED, t);
+
+	event_field_str(m, EVENT_FIELD_OBJECT, t->found_path);
+	event_field_u64(m, EVENT_FIELD_PID, (uint64_t)t->rival);
+	event_field_str(m, EVENT_FIELD_WHY, "another watchdog watches it");
+	event_send(m,
+		"not watched: watchdog %d watches %s already; stop one of the two (this one "
+		"takes over when the other ends)",
+		t->rival, t->found_path);
+}
+
 void tell_gone(const struct target *t)
 {
 	event_send(begin(EVENT_TARGET_GONE, t), "the cgroup %s is gone", t->found_path);

@@ -114,6 +114,7 @@ struct target {
 	struct engine_means means;
 	struct cgroup cgroup;
 	bool open;   /* cgroup is */
+	int rival;   /* the watchdog that it was left to, as was told; 0: none */
 	bool leased; /* its verdict was to run on under the raised limit */
 	pid_t only;  /* the selector named one process: nobody else is stopped or captured */
 	uint64_t shield_due_ns;
@@ -438,6 +439,7 @@ void tell_started(const struct watch *w);
 void tell_stopping(const struct watch *w);
 void tell_found(const struct target *t);
 void tell_gone(const struct target *t);
+void tell_rival(const struct target *t);
 
 /* Its process was killed, and the cgroup is gone with the count (ending_unseen_kill()). */
 void tell_unseen_kill(const struct target *t);

@@ -259,3 +259,44 @@ cg_vanishes() {
 	wait_event target-found 2
 	watch_stop
 }
+
+# second_watch NAME [OPTION...]: another watchdog at the same group, with the same runtime directory;
+# SECOND_PID, and its events in SECOND.
+second_watch() {
+	local name=$1
+	shift
+	SECOND=$EVENTS-second
+	"$OOMSNAP" watch --json --runtime-dir "$RUNTIME" --set directory="$DUMPS" \
+		--cgroup "$(cg_path "$name")/." --set tripwire=off "$@" < /dev/null 2> "$SECOND" 3>&- &
+	SECOND_PID=$!
+}
+
+second_says() {
+	grep -q "$1" "$SECOND"
+}
+
+@test "a target has one watchdog: a second one leaves it alone, and takes over when the first has died" {
+	cg_new app 64M
+	watch_start app --set cooldown=1s
+	second_watch app --dry-run
+	wait_until 20 second_says '"target-found"'
+	kill "$SECOND_PID"
+	wait "$SECOND_PID"
+	second_watch app --set cooldown=1s
+	wait_until 20 second_says "not watched: watchdog $WATCH_PID watches .* already"
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M
+	wait_event captured
+	wait_event released
+	is_normal app "$CG_PID" $((64 << 20))
+	[ "$(grep -c '"target-found"' "$SECOND")" -eq 0 ]
+	[ "$(grep -c 'not watched: ' "$SECOND")" -eq 1 ]
+	kill -KILL "$WATCH_PID"
+	wait "$WATCH_PID" || true
+	WATCH_PID=$SECOND_PID
+	wait_until 20 second_says '"target-found"'
+	wait_until 20 second_says '"captured"' # it is over its trip still
+	wait_until 20 second_says '"released"'
+	is_normal app "$CG_PID" $((64 << 20))
+	watch_stop
+	rm -f "$SECOND"
+}

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static int set_up(void **state)
 	assert_non_null(f);
 	(void)strcpy(f->dir, "/tmp/oomsnap-board-XXXXXX"); // NOLINT: fits
 	assert_non_null(mkdtemp(f->dir));
-	assert_int_equal(board_open(f->dir, &f->board), 0);
+	assert_int_equal(board_open(f->dir, false, &f->board), 0);
 	*state = f;
 	return 0;
 }
@@ -100,12 +101,74 @@ static void test_the_dead(void **state)
 
 	assert_true(pid >= 0);
 	if (pid == 0) /* ends without board_close() */
-		_exit(board_open(f->dir, &other) == 0 ? 0 : 1);
+		_exit(board_open(f->dir, false, &other) == 0 ? 0 : 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(board_read(f->dir, seen, f), 1); /* ours alone */
 	board_close(&f->board);
-	assert_int_equal(board_open(f->dir, &f->board), 0); /* clears it away */
+	assert_int_equal(board_open(f->dir, false, &f->board), 0); /* clears it away */
+}
+
+/* Another watchdog with this cgroup on its board until the pipe is closed; its id. */
+static pid_t start_other(const struct fixture *f, bool dry_run, const char *cgroup, int *ret_end)
+{
+	struct board other;
+	int ends[2];
+	char byte = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct board_entry *e;
+
+		if (board_open(f->dir, dry_run, &other) != 0)
+			_exit(1);
+		board_resize(&other, 1);
+		e = board_change(&other, 0);
+		(void)snprintf(e->cgroup, sizeof(e->cgroup), "%s", cgroup);
+		(void)snprintf(e->state, sizeof(e->state), "watching");
+		board_done(&other, 0);
+		(void)!write(ends[1], &byte, 1);
+		for (;;)
+			(void)pause();
+	}
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	(void)close(ends[1]);
+	*ret_end = ends[0];
+	return pid;
+}
+
+static void end_other(const struct fixture *f, pid_t pid, int end)
+{
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "%s/%d.status", f->dir, (int)pid);
+	(void)close(end);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void test_rival(void **state)
+{
+	struct fixture *f = *state;
+	char same[96];
+	pid_t pid;
+	int end;
+
+	(void)snprintf(same, sizeof(same), "%s/.", f->dir); /* any directory will do */
+	assert_int_equal(board_rival(f->dir, f->dir), 0);
+	pid = start_other(f, false, same, &end);
+	assert_int_equal(board_rival(f->dir, f->dir), pid);
+	assert_int_equal(board_rival(f->dir, "/"), 0);
+	assert_int_equal(board_rival("/nonexistent", f->dir), 0);
+	end_other(f, pid, end);
+	assert_int_equal(board_rival(f->dir, f->dir), 0);
+	pid = start_other(f, true, same, &end);
+	assert_int_equal(board_rival(f->dir, f->dir), 0);
+	end_other(f, pid, end);
 }
 
 static void test_no_boards(void **state)
@@ -132,7 +195,7 @@ static void test_nowhere(void **state)
 	struct board none;
 
 	(void)state;
-	assert_true(board_open("/nonexistent", &none) < 0);
+	assert_true(board_open("/nonexistent", false, &none) < 0);
 	board_resize(&none, 3);
 	assert_null(board_change(&none, 0));
 	board_done(&none, 0);
@@ -145,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unfinished, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_dead, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rival, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_boards, set_up, tear_down),
 		cmocka_unit_test(test_nowhere),
 	};
