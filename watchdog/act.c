@@ -432,9 +432,13 @@ static void begin_record(struct target *t, enum trip_reason reason)
 	r->trip_threshold_bytes = e->thresholds.trip_bytes;
 	r->used_at_trip_bytes = sample_used(&e->last);
 	r->headroom_trip_bytes = sample_headroom(&e->last);
+	r->headroom_hold_bytes = SIZE_UNLIMITED; /* not known, until it stands and can be read */
+	r->headroom_end_bytes = SIZE_UNLIMITED;
 	r->rate_bytes_s = e->rate_bytes_s;
 	r->oom_kills_before = e->last.oom_kills;
 	r->oom_events_before = e->last.oom_events;
+	r->oom_kills_after = r->oom_kills_before;
+	r->oom_events_after = r->oom_events_before;
 	r->guarantee = t->guarantee.guarantee;
 	r->reason = reason;
 	r->shielded = ledger_count(&t->watch->ledger, t->index, LEDGER_SHIELDS) > 0;

@@ -176,6 +176,23 @@ static bool was_stopped(struct target *t, const struct sample *s)
 	return true;
 }
 
+/*
+ * Its files are there and could not be read: the kernel had no memory for it, say. What is in force
+ * stays so, and the next look reads them again. Whom the tripwire has stopped is captured all the
+ * same: it has counted by itself.
+ */
+static void miss(struct target *t, enum engine_event_kind kind, int error)
+{
+	struct engine_event event = {.kind = kind, .ok = false};
+
+	target_tell_unreadable(t, error);
+	if (kind == ENGINE_EVENT_KERNEL_STOP)
+		watch_step(t, &event);
+	hold_settle(t);
+	shield_new_processes(t);
+	schedule_look(t, t->engine.look_after_ns);
+}
+
 /* Samples it and steps on that by an event of this kind. */
 static void look(struct target *t, enum engine_event_kind kind)
 {
@@ -186,10 +203,12 @@ static void look(struct target *t, enum engine_event_kind kind)
 		return;
 	FAULT_POINT(LOOK);
 	r = cgroup_sample(&t->cgroup, t->watch->now_ns, stat_from(t), &event.sample);
-	if (r != 0) {
-		if (r != CGROUP_GONE)
-			tell_error(t, "cgroup files", r, "the target cannot be sampled");
+	if (r == CGROUP_GONE) {
 		vanish(t);
+		return;
+	}
+	if (r != 0) {
+		miss(t, kind, r);
 		return;
 	}
 	event.auto_bytes = managed_look(t, sample_used(&event.sample));

@@ -24,8 +24,9 @@
 #include "watch.h"
 #include "wiring.h"
 
-#define NOTICE_PAGES 128 /* THRESHOLDS_EVENTS_TARGET, mm/memcontrol-v1.c */
-#define NOTICE_WAY 32U	 /* part of the limit by which a trip moves before it is registered anew */
+#define NOTICE_PAGES 128		    /* THRESHOLDS_EVENTS_TARGET, mm/memcontrol-v1.c */
+#define UNREADABLE_AGAIN_NS (60 * NS_PER_S) /* without a failure, after which one is told again */
+#define NOTICE_WAY 32U /* part of the limit by which a trip moves before it is registered anew */
 
 /* Directory of the selected cgroup. 0, CGROUP_GONE while there is none, CGROUP_*, -errno. */
 static int resolve(struct target *t, char *dir, size_t size)
@@ -100,6 +101,17 @@ static void measure(struct target *t, const struct sample *s)
 	t->guarantee = guarantee_of(&t->config->policy, &facts);
 }
 
+void target_tell_unreadable(struct target *t, int error)
+{
+	uint64_t now_ns = t->watch->now_ns;
+
+	if (!t->unread_ns || now_ns - t->unread_ns >= UNREADABLE_AGAIN_NS)
+		tell_error(t, "cgroup files", error,
+			"the target's usage and limit cannot be read; it is tried again at each "
+			"look, and the tripwire, where there is one, stops it all the same");
+	t->unread_ns = now_ns;
+}
+
 bool target_find(struct target *t)
 {
 	char dir[TARGET_PATH_MAX];
@@ -123,8 +135,11 @@ bool target_find(struct target *t)
 		return false;
 	}
 	(void)str_copy(t->found_path, sizeof(t->found_path), dir); /* same size */
-	if (cgroup_sample(&t->cgroup, t->watch->now_ns, 0, &s) != 0) {
+	r = cgroup_sample(&t->cgroup, t->watch->now_ns, 0, &s);
+	if (r != 0) {
 		cgroup_close(&t->cgroup);
+		if (r != CGROUP_GONE)
+			target_tell_unreadable(t, r);
 		return false;
 	}
 	t->open = true;

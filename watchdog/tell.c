@@ -186,10 +186,15 @@ static void tell_held(const struct target *t)
 	event_field_ns(m, EVENT_FIELD_HOLD_DELAY_NS, r->held_ns - r->trip_ns);
 	event_field_bytes(m, EVENT_FIELD_HEADROOM_HOLD_BYTES, r->headroom_hold_bytes);
 	event_field_bytes(m, EVENT_FIELD_LIMIT_BYTES, r->limit_bytes);
-	event_send(m,
-		"stopped by %s %" PRIu64 " us after the trip with %" PRIu64 " KiB of headroom",
-		hold_method_name(r->hold), (r->held_ns - r->trip_ns) / NS_PER_US,
-		r->headroom_hold_bytes / 1024);
+	if (r->headroom_hold_bytes == SIZE_UNLIMITED)
+		event_send(m, "stopped by %s %" PRIu64 " us after the trip",
+			hold_method_name(r->hold), (r->held_ns - r->trip_ns) / NS_PER_US);
+	else
+		event_send(m,
+			"stopped by %s %" PRIu64 " us after the trip with %" PRIu64
+			" KiB of headroom",
+			hold_method_name(r->hold), (r->held_ns - r->trip_ns) / NS_PER_US,
+			r->headroom_hold_bytes / 1024);
 }
 
 static void tell_released(const struct target *t)

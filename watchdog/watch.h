@@ -119,6 +119,7 @@ struct target {
 	pid_t only;  /* the selector named one process: nobody else is stopped or captured */
 	uint64_t shield_due_ns;
 	uint64_t stat_due_ns;
+	uint64_t unread_ns;    /* when its files could not be read last; 0: never */
 	uint64_t put_off_ns;   /* since when its search is put off; 0: it is not */
 	uint64_t prolonged_ns; /* since when its cooldown waits for a capturer; 0: it does not */
 	bool prolonged_told;
@@ -254,6 +255,12 @@ int watch_run(struct watch *w);
  */
 bool target_find(struct target *t);
 void target_close(struct target *t);
+
+/*
+ * Tells that its files are there and cannot be read, by the error of cgroup_sample() that is not
+ * CGROUP_GONE: once, and again only after a minute in which they could.
+ */
+void target_tell_unreadable(struct target *t, int error);
 
 /* The OOM kills in its cgroup as of the newest look, or as it was found. */
 uint64_t target_oom_kills(const struct target *t);

@@ -231,6 +231,48 @@ cg_vanishes() {
 	watch_stop
 }
 
+# files_fail NAME CALL FILE...: from now on each such system call of the watchdog fails on these files.
+files_fail() {
+	local name=$1 call=$2 file paths=()
+	shift 2
+	for file; do paths+=(-P "$(cg_path "$name")/$file"); done
+	strace -qq -o /dev/null -e trace="$call" "${paths[@]}" -e inject="$call":error=EIO \
+		-p "$WATCH_PID" 3>&- &
+	FAILS=$!
+	wait_until 5 grep -q "^TracerPid:.$FAILS$" "/proc/$WATCH_PID/status"
+}
+
+files_work() {
+	kill "$FAILS"
+	wait "$FAILS" || true
+}
+
+# bats test_tags=lane:host
+@test "a target whose files cannot be read is told as that, not as gone, and captured all the same" {
+	need_lane host
+	cg_new app 64M
+	watch_start app --set cooldown=1ms --set hold=stop
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M --start-paused --hold yes
+	wait_until 10 awaits_usr1 "$CG_PID"
+	files_fail app pread64 memory.usage_in_bytes
+	wait_event error
+	[[ $(event_field error MESSAGE) == "cgroup files: the target's usage and limit cannot be read; "* ]]
+	# The tripwire counts by itself, and what is in force is undone without these files.
+	kill -USR1 "$CG_PID"
+	wait_event captured
+	core_is_whole "$(event_field captured CORE)" $((40 << 20))
+	wait_event released
+	[[ $(event_line held) != *HEADROOM_HOLD_BYTES* ]]
+	wait_until 5 is_normal app "$CG_PID" $((64 << 20))
+	files_work
+	# And it is watched again by its usage, which is above the trip.
+	wait_event captured 2
+	[ "$(event_count error)" -eq 1 ]
+	[ "$(event_count target-gone)" -eq 0 ]
+	[ "$(cg_oom_kill app)" -eq 0 ]
+	watch_stop
+}
+
 @test "dry run decides and touches nothing" {
 	cg_new app 64M
 	watch_start app --dry-run
