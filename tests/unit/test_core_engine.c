@@ -704,29 +704,6 @@ static void test_undo_is_repeated(void **state)
 	assert_int_equal(r.now_ns + r.policy.cooldown_ns, a->until_ns);
 }
 
-/* Without a cooldown one that failed at once would trip in the same instant, for ever. */
-static void test_a_failed_incident_has_a_pause(void **state)
-{
-	static const enum engine_event_kind ends[] = {ENGINE_EVENT_FAILED, ENGINE_EVENT_COPIED};
-	static const uint64_t pause_ns[] = {ENGINE_FAILED_NS, 0};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		const struct engine_action *a;
-		struct rig r;
-
-		rig_init(&r);
-		r.policy.cooldown_ns = 0;
-		reach(&r, ENGINE_CAPTURING);
-		send(&r, ends[i], true);
-		send(&r, ENGINE_EVENT_RELEASED, true);
-		assert_int_equal(ENGINE_COOLDOWN, r.engine.state);
-		a = find(&r, ENGINE_ACTION_TIMER);
-		assert_non_null(a);
-		assert_int_equal(r.now_ns + pause_ns[i], a->until_ns);
-	}
-}
-
 static void test_gone_after_release(void **state)
 {
 	static const enum engine_event_kind ends[] = {ENGINE_EVENT_VANISHED, ENGINE_EVENT_SHUTDOWN};
@@ -901,7 +878,6 @@ int main(void)
 		cmocka_unit_test(test_deadline_of_several),
 		cmocka_unit_test(test_next_incident_is_fresh),
 		cmocka_unit_test(test_undo_is_repeated),
-		cmocka_unit_test(test_a_failed_incident_has_a_pause),
 		cmocka_unit_test(test_gone_after_release),
 		cmocka_unit_test(test_cooldown_has_no_trip),
 		cmocka_unit_test(test_reports_of_samples),
