@@ -378,6 +378,7 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 	bool first = t->record.released_ns == 0;
 	uint32_t leases = 0;
 	uint32_t left;
+	int lease_error = 0;
 	int error = 0;
 
 	FAULT_POINT(RELEASE_BEFORE);
@@ -390,7 +391,7 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 		t->leased = verdict == VERDICT_LEASE;
 	left = ledger_undo(l, t->index, LEDGER_BIT(LEDGER_BRAKE), &error);
 	if (!t->leased)
-		leases = ledger_undo(l, t->index, LEDGER_BIT(LEDGER_LEASE), &error);
+		leases = ledger_undo(l, t->index, LEDGER_BIT(LEDGER_LEASE), &lease_error);
 	if (verdict == VERDICT_KILL) {
 		crew_let_go(t, /* kill= */ true);
 		hold_kill(t);
@@ -404,6 +405,7 @@ static bool do_release(struct target *t, enum verdict verdict, struct engine_eve
 	crew_let_go(t, /* kill= */ false);
 	hold_release(t);
 	FAULT_POINT(RELEASED);
+	t->undo_error = left ? error : lease_error;
 	/* From the second time on a limit that cannot be lowered yet holds nobody up: the beat goes
 	 * on with it, and the target is watched meanwhile. */
 	if (first) {

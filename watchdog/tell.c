@@ -3,16 +3,19 @@
  * What the running watchdog says: each function fills one event of event.h from what the target
  * and the crew know. No decisions, no wording anywhere else in the loop.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/str.h"
 #include "event.h"
 #include "watch.h"
 #include "wiring.h"
 
 #define MIB(bytes) ((bytes) / 1048576U)
+#define KIND_NAMES_MAX 128 /* of every ledger_kind, with what is between them */
 
 static void headrooms(struct event_message *m, const struct incident_record *r)
 {
@@ -256,6 +259,59 @@ void tell_unseen_kill(const struct target *t)
 		(int)t->ending.pid, kill_moment(t));
 }
 
+/* What a release could not take back yet: kinds of the ledger. */
+static uint32_t kinds_left(const struct target *t)
+{
+	uint32_t kinds = 0;
+
+	for (int kind = 0; kind < LEDGER_KIND_COUNT; kind++)
+		if (ledger_count(&t->watch->ledger, t->index, LEDGER_BIT(kind)))
+			kinds |= LEDGER_BIT(kind);
+	return t->leased ? kinds & ~LEDGER_BIT(LEDGER_LEASE) : kinds;
+}
+
+/* Their names, as "shield, freeze". */
+static void kind_names(uint32_t kinds, char *text, size_t size)
+{
+	struct str s;
+
+	str_init(&s, text, size);
+	for (int kind = 0; kind < LEDGER_KIND_COUNT; kind++)
+		if (kinds & LEDGER_BIT(kind))
+			(void)str_addf(&s, "%s%s", s.len ? ", " : "",
+				ledger_kind_name((enum ledger_kind)kind)); /* fits */
+}
+
+static void tell_undo_pending(const struct target *t)
+{
+	const uint32_t stands = LEDGER_BIT(LEDGER_FREEZE) | LEDGER_BIT(LEDGER_STOP) |
+		LEDGER_BIT(LEDGER_TRIPWIRE) | LEDGER_BIT(LEDGER_SEIZE);
+	const char *why = t->undo_error ? error_text(t->undo_error) : "it takes longer";
+	uint32_t kinds = kinds_left(t);
+	struct event_message *m = begin(EVENT_UNDO_FAILED, t);
+	char names[KIND_NAMES_MAX];
+
+	kind_names(kinds, names, sizeof(names));
+	event_field_u64(m, EVENT_FIELD_NUMBER, ledger_count(&t->watch->ledger, t->index, kinds));
+	event_field_str(m, EVENT_FIELD_OBJECT, names);
+	event_field_str(m, EVENT_FIELD_WHY, why);
+	if (kinds == LEDGER_BIT(LEDGER_LEASE) && t->undo_error == -EBUSY)
+		event_send(m,
+			"a raised limit cannot be lowered yet, as more is used: the target runs, "
+			"and "
+			"it is tried again every second");
+	else if (kinds == LEDGER_BIT(LEDGER_LEASE))
+		event_send(m,
+			"a raised limit cannot be lowered (%s): the target runs, and it is tried "
+			"again every second",
+			why);
+	else
+		event_send(m,
+			"not undone yet: %s (%s): the target %s, and it is tried again every 100 "
+			"ms",
+			names, why, kinds & stands ? "may stand still" : "runs");
+}
+
 static void tell_limit(struct event_message *m, uint64_t old_bytes, uint64_t new_bytes)
 {
 	event_field_bytes(m, EVENT_FIELD_OLD_LIMIT_BYTES, old_bytes);
@@ -326,12 +382,7 @@ void tell_report(const struct target *t, const struct engine_action *action)
 		event_send(m, "the capture passed its deadline: the target is released without it");
 		break;
 	case ENGINE_REPORT_UNDO_PENDING:
-		m = begin(EVENT_UNDO_FAILED, t);
-		event_field_u64(m, EVENT_FIELD_NUMBER,
-			ledger_count(&t->watch->ledger, t->index, LEDGER_EVERYTHING));
-		event_send(m,
-			"a raised limit cannot be lowered yet, as more is used: the target "
-			"runs, and it is tried again every 100 ms");
+		tell_undo_pending(t);
 		break;
 	case ENGINE_REPORT_NODE_SHORT:
 		m = begin(EVENT_NODE_PRESSURE, t);

@@ -127,6 +127,7 @@ struct target {
 	struct history *history; /* in shared memory */
 	struct guarantee_answer guarantee;
 	int hold_error;			  /* of the newest try to stop it */
+	int undo_error;			  /* of the newest release; 0: none is known */
 	struct incident_record record;	  /* of the running incident, or the last one */
 	char found_path[TARGET_PATH_MAX]; /* or TARGET_REFUSED: nothing was found, and why is told
 					   */

@@ -232,6 +232,30 @@ normal_after_kill() {
 	watch_stop
 }
 
+# bats test_tags=lane:host
+@test "what a release cannot undo is named, with the error, and undone as soon as it can be" {
+	need_lane host
+	cg_new app 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-seized=stop watch_start app --set hold=stop
+	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M --hold yes
+	wait_until 10 is_stopped "$CG_PID"
+	wait_event armed
+	is_shielded app "$CG_PID"
+	files_fail app write memory.oom_control
+	pkill -CONT -P "$WATCH_PID" -x oomsnap-capture
+	wait_event undo-failed
+	[[ $(event_line undo-failed) == *"not undone yet: shield (Input/output error): the target runs, and it is tried again every 100 ms"* ]]
+	[ "$(event_field undo-failed NUMBER)" -eq 1 ]
+	wait_until 5 is_running "$CG_PID"
+	is_shielded app "$CG_PID"
+	[ "$(event_count released)" -eq 0 ]
+	files_work
+	wait_event released
+	within $SOON is_normal app "$CG_PID" $LIMIT
+	[ "$(event_count undo-failed)" -eq 1 ]
+	watch_stop
+}
+
 @test "a raised limit that cannot be lowered at a reload is lowered as soon as it can be" {
 	local log=$BATS_TEST_TMPDIR/log url
 	cg_new app 64M

@@ -123,6 +123,21 @@ core_is_whole() {
 	"$CORECHECK" "$1" --min-filled "$2"
 }
 
+# files_fail NAME CALL FILE...: from now on each such system call of the watchdog fails on these files.
+files_fail() {
+	local call=$2 file paths=()
+	for file in "${@:3}"; do paths+=(-P "$(cg_path "$1")/$file"); done
+	strace -qq -o /dev/null -e trace="$call" "${paths[@]}" -e inject="$call":error=EIO \
+		-p "$WATCH_PID" 3>&- &
+	FAILS=$!
+	wait_until 5 grep -q "^TracerPid:.$FAILS$" "/proc/$WATCH_PID/status"
+}
+
+files_work() {
+	kill "$FAILS"
+	wait "$FAILS" || true
+}
+
 none_of_ours() {
 	! pgrep -f -- "--runtime-dir $RUNTIME" > /dev/null
 }

@@ -231,22 +231,6 @@ cg_vanishes() {
 	watch_stop
 }
 
-# files_fail NAME CALL FILE...: from now on each such system call of the watchdog fails on these files.
-files_fail() {
-	local name=$1 call=$2 file paths=()
-	shift 2
-	for file; do paths+=(-P "$(cg_path "$name")/$file"); done
-	strace -qq -o /dev/null -e trace="$call" "${paths[@]}" -e inject="$call":error=EIO \
-		-p "$WATCH_PID" 3>&- &
-	FAILS=$!
-	wait_until 5 grep -q "^TracerPid:.$FAILS$" "/proc/$WATCH_PID/status"
-}
-
-files_work() {
-	kill "$FAILS"
-	wait "$FAILS" || true
-}
-
 # bats test_tags=lane:host
 @test "a target whose files cannot be read is told as that, not as gone, and captured all the same" {
 	need_lane host

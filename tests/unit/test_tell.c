@@ -5,6 +5,7 @@
  * tell.c speaks once about a made-up target, in each of its forms, as JSON lines into a file, from
  * which the fields of each event are collected.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -94,6 +95,25 @@ static void speak_of_the_target(struct target *t)
 	tell_gone(t);
 }
 
+/* Where these stand in the ledger after a release that had that error. */
+static void speak_of_what_is_left(struct target *t, uint32_t kinds, int error)
+{
+	struct engine_action action = {
+		.kind = ENGINE_ACTION_REPORT, .report = ENGINE_REPORT_UNDO_PENDING};
+	struct ledger *l = &t->watch->ledger;
+	char path[64];
+
+	for (int kind = 0; kind < LEDGER_KIND_COUNT; kind++) {
+		(void)snprintf(path, sizeof(path), "/tmp/test_tell.none/%d", kind);
+		if (kinds & LEDGER_BIT(kind))
+			assert_int_equal(ledger_note_file(l, t->index, kind, path, "0"), 0);
+	}
+	t->undo_error = error;
+	tell_report(t, &action);
+	(void)ledger_undo(l, t->index, LEDGER_EVERYTHING, NULL); /* none of them is there */
+	assert_int_equal(ledger_count(l, t->index, LEDGER_EVERYTHING), 0);
+}
+
 static void speak_of_the_runtime(struct target *t)
 {
 	int aborted = SIGABRT;
@@ -154,6 +174,14 @@ static int set_up(void **state)
 	make_target(&watch.target[0], &targets[0]);
 	assert_int_equal(event_open(&o), 0);
 	speak_of_the_target(&watch.target[0]);
+	speak_of_what_is_left(&watch.target[0], LEDGER_BIT(LEDGER_LEASE), -EBUSY);
+	speak_of_what_is_left(&watch.target[0], LEDGER_BIT(LEDGER_LEASE), -EROFS);
+	speak_of_what_is_left(
+		&watch.target[0], LEDGER_BIT(LEDGER_LEASE) | LEDGER_BIT(LEDGER_FREEZE), -EIO);
+	watch.target[0].leased = true; /* the lease is to stay */
+	speak_of_what_is_left(
+		&watch.target[0], LEDGER_BIT(LEDGER_LEASE) | LEDGER_BIT(LEDGER_SHIELD), -EIO);
+	watch.target[0].leased = false;
 	speak_of_the_runtime(&watch.target[0]);
 	speak_of_ourselves();
 	event_close();
@@ -250,6 +278,20 @@ static void test_which_pressure_is_told(void **state)
 	assert_non_null(strstr(said, "\"OOMSNAP_PRESSURE\":\"none\",\"OOMSNAP_ERRNO\":1"));
 }
 
+/* Of a limit alone nothing stands still; else what is left is named, and what that means. */
+static void test_what_could_not_be_undone(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(said, "\"a raised limit cannot be lowered yet, as more is used: "));
+	assert_non_null(strstr(said, "lowered (Read-only file system): the target runs, "));
+	assert_non_null(strstr(said,
+		"not undone yet: lease, freeze (Input/output error): the target may stand "
+		"still, "));
+	assert_non_null(
+		strstr(said, "not undone yet: shield (Input/output error): the target runs, "));
+	assert_non_null(strstr(said, "\"OOMSNAP_OBJECT\":\"lease, freeze\""));
+}
+
 static void test_how_a_runtime_ended(void **state)
 {
 	(void)state;
@@ -266,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_the_catalog_names_what_is_sent),
 		cmocka_unit_test(test_a_limit_that_changed_has_both),
 		cmocka_unit_test(test_which_pressure_is_told),
+		cmocka_unit_test(test_what_could_not_be_undone),
 		cmocka_unit_test(test_how_a_runtime_ended),
 	};
 

@@ -81,7 +81,7 @@ enum engine_action_kind { ENGINE_ACTIONS(X) ENGINE_ACTION_COUNT };
 	X(AT_LIMIT, "at-limit") /* the limit was hit and the shield held */       \
 	X(LIMIT_CHANGED, "limit-changed")                                         \
 	X(OVERDUE, "overdue")		/* hold or capture passed its deadline */ \
-	X(UNDO_PENDING, "undo-pending") /* a limit cannot be put back yet */      \
+	X(UNDO_PENDING, "undo-pending") /* part of an undo is still due */        \
 	X(NODE_SHORT, "node-short")
 #define X(id, name) ENGINE_REPORT_##id,
 enum engine_report { ENGINE_REPORTS(X) ENGINE_REPORT_COUNT };
