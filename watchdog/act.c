@@ -306,7 +306,7 @@ static void tell_not_captured(struct target *t, int error)
 	(void)str_add(&s, capture_error(t, error)); /* fits, with what follows */
 	if (rest(t) > 1)
 		(void)str_addf(&s, "; nor were %u more processes captured", rest(t) - 1);
-	tell_capture_failed(t, pid, why);
+	tell_capture_failed(t, t->record.incident, pid, why);
 	forget_rest(t);
 }
 
@@ -324,7 +324,7 @@ static void tell_rest(struct target *t)
 		(void)str_addf(&s, "an incident captures at most %u", CAPTURE_ASIDE_MAX);
 	else
 		(void)str_add(&s, "the incident ended before their turn came; see deadline");
-	tell_capture_failed(t, 0, why);
+	tell_capture_failed(t, t->record.incident, 0, why);
 	forget_rest(t);
 }
 

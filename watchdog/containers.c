@@ -5,9 +5,9 @@
  *
  * Such a target of the configuration gets several places among the watch's targets. Each place is a
  * target like any other, with an engine, a history and a place in the ledger of its own, and takes
- * one container that no other place has; when that container ends the place is free for the next
- * one, as a rule the same container started again. Only the first free place searches, so that the
- * whole costs one search a second.
+ * one container that no other place has; when that container has ended, and no core of it is still
+ * being finished, the place is free for the next one, as a rule the same container started again.
+ * Only the first free place searches, so that the whole costs one search a second.
  *
  * A place is named after what it holds, since the name is in events, bundles and the count of those
  * to keep: TARGET-PROCESS for a sibling (a sidecar does not learn its siblings' names),
@@ -59,14 +59,20 @@ static bool is_taken(void *user, uint64_t id)
 	return false;
 }
 
+/* A core that is still being finished bears the names of its place, and its report the history. */
+static bool is_free(const struct target *t)
+{
+	return !t->open && !crew_busy_with(t);
+}
+
 static bool is_first_free(const struct target *t)
 {
 	const struct watch *w = t->watch;
 
 	for (uint32_t i = 0; i < t->index; i++)
-		if (w->target[i].asked == t->asked && !w->target[i].open)
+		if (w->target[i].asked == t->asked && is_free(&w->target[i]))
 			return false;
-	return true;
+	return is_free(t);
 }
 
 static bool is_last(const struct target *t)

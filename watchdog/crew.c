@@ -140,7 +140,7 @@ static void on_message(struct crew_member *m, const struct capturer_message *msg
 		break;
 	case CAPTURER_FAILED:
 		take_result(m, msg);
-		tell_capture_failed(t, m->result.pid, m->why);
+		tell_capture_failed(t, m->incident, m->result.pid, m->why);
 		m->holds = false;
 		on_failed(m);
 		break;
@@ -246,7 +246,7 @@ static void tell_aside_lost(struct crew_member *m)
 		"%u captures of this incident were left unfinished, as .partial in %s: their "
 		"capturer is gone",
 		m->aside, m->target->config->directory); /* a cut sentence is still one */
-	tell_capture_failed(m->target, 0, why);
+	tell_capture_failed(m->target, m->incident, 0, why);
 	m->aside = 0;
 }
 
@@ -272,7 +272,7 @@ static int on_death(sd_event_source *source, const siginfo_t *info, void *user)
 	}
 	close_member(m); /* whatever it traced, the kernel let go of */
 	if (copying || (finishing && !m->aside))
-		tell_capture_failed(m->target, m->result.pid, "its capturer died");
+		tell_capture_failed(m->target, m->incident, m->result.pid, "its capturer died");
 	tell_aside_lost(m);
 	if (copying)
 		step(m->target, ENGINE_EVENT_FAILED, false);
@@ -402,7 +402,7 @@ void crew_abort(struct target *t)
 		(void)process_signal(m->pidfd, SIGKILL); /* gone is as good */
 		/* Whom it has seized stands still until it is gone: a release is none before. */
 		(void)poll(&p, 1, CREW_END_MS);
-		tell_capture_failed(t, m->result.pid,
+		tell_capture_failed(t, m->incident, m->result.pid,
 			"the capture was given up (deadline, or the target or we ended)");
 		tell_aside_lost(m);
 		m->state = CREW_ENDING; /* on_death() finds nothing under way, and replaces it */

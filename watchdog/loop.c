@@ -82,6 +82,10 @@ static void record_history(struct target *t)
 		.psi_some_bp = e->last.psi_some_bp,
 		.psi_full_bp = e->last.psi_full_bp};
 
+	if (t->history_is_old && !crew_busy_with(t)) {
+		history_drop_before(t->history, t->found_ns);
+		t->history_is_old = false;
+	}
 	if (e->state == ENGINE_WATCHING && p.at_ns < t->recorded_ns + HISTORY_STEP_NS)
 		return;
 	if (p.at_ns < t->recorded_ns + NS_PER_MS)
@@ -310,7 +314,11 @@ static void search(struct target *t)
 	}
 	t->put_off_ns = 0;
 	t->engine.means = t->means;
-	t->history->count = 0;
+	/* The report of a core that is still being finished goes by the history before. */
+	t->found_ns = t->watch->now_ns;
+	t->history_is_old = crew_busy_with(t);
+	if (!t->history_is_old)
+		t->history->count = 0;
 	t->record = (struct incident_record){0};
 	pressure_start(t);
 	tell_found(t);

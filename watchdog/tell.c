@@ -439,11 +439,11 @@ void tell_captured(const struct crew_member *c)
 	tell_coredump(c);
 }
 
-void tell_capture_failed(const struct target *t, pid_t pid, const char *why)
+void tell_capture_failed(const struct target *t, uint64_t incident, pid_t pid, const char *why)
 {
 	struct event_message *m = begin(EVENT_CAPTURE_FAILED, t);
 
-	event_field_u64(m, EVENT_FIELD_INCIDENT, t->record.incident);
+	event_field_u64(m, EVENT_FIELD_INCIDENT, incident);
 	if (pid)
 		event_field_u64(m, EVENT_FIELD_PID, (uint64_t)pid);
 	event_field_str(m, EVENT_FIELD_WHY, why);

@@ -133,6 +133,8 @@ struct target {
 					   */
 	uint64_t found_limit;		  /* effective limit when it was found */
 	uint64_t found_kills;		  /* and OOM kills in it */
+	uint64_t found_ns;		  /* and when that was */
+	bool history_is_old;		  /* the history has points of before */
 	struct managed managed;
 	struct ending ending;
 	struct wiring wiring;
@@ -464,7 +466,8 @@ void tell_captured(const struct crew_member *m);
 void tell_coredump(const struct crew_member *m);
 /* Its cooldown is over and goes on, as !crew_is_ready(). */
 void tell_prolonged(const struct target *t);
-void tell_capture_failed(const struct target *t, pid_t pid, const char *why);
+/* Of that incident of it; pid 0: of no process in particular. */
+void tell_capture_failed(const struct target *t, uint64_t incident, pid_t pid, const char *why);
 /* Something that was asked for does not work: object, negative errno, how to mend it. */
 void tell_degraded(const struct target *t, const char *object, int error, const char *mend);
 void tell_error(const struct target *t, const char *object, int error, const char *what);

@@ -178,13 +178,32 @@ hang() {
 	[ "$(event_count degraded)" -eq 1 ]
 	[ "$(event_count tripped)" -eq 2 ]
 	is_normal app "$CG_PID" $((64 << 20))
-	finish() { # it stands at the core, and again at its bundle
-		pkill -CONT -P "$WATCH_PID" -x oomsnap-capture
-		event_reached captured 2 && event_reached tripped 3
-	}
-	wait_until 20 finish
+	wait_until 20 go_on captured 2
+	wait_until 20 go_on tripped 3
 	[ "$(event_count capture-failed)" -eq 0 ]
 	pkill -KILL -P "$WATCH_PID" -x oomsnap-capture # at the third one they would hang again
+	watch_stop
+}
+
+# bats test_tags=lane:host
+@test "a target that ended and is there again before its core is finished: the report has the old one's history" {
+	need_lane host
+	cg_new app 64M
+	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-sync=stop watch_start app
+	cg_spawn app "$LEAKER" --pattern touch --rate 40 --total 60M --hold yes
+	wait_event released
+	wait_until 10 hang 1
+	cg_rm app
+	wait_event target-gone
+	cg_new app 64M
+	wait_event target-found 2
+	wait_until 20 go_on captured 1
+	python3 - "$(event_field captured PATH)/report.json" <<- 'END'
+		import json, sys
+		r = json.load(open(sys.argv[1]))
+		used = [p["used_bytes"] >> 20 for p in r["history"]]
+		assert max(used) > 40 and used[-1] < 10, used
+	END
 	watch_stop
 }
 

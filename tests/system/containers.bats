@@ -285,6 +285,51 @@ containerd_container() {
 	watch_stop
 }
 
+# capturer_hangs: the first of the crew stands stopped, at a core that is still to be finished.
+capturer_hangs() {
+	local pid
+	for pid in $(pgrep -P "$WATCH_PID" -x oomsnap-capture); do
+		! is_stopped "$pid" || return 0
+	done
+	return 1
+}
+
+# bats test_tags=lane:host
+@test "kubepods: a core that is still being finished keeps its container's names and history" {
+	need_lane host
+	local old
+	node_start
+	crio_container app shop web-7d9 app '{\"oomsnap/watch\":\"on\"}'
+	old=$GROUP
+	printf '[defaults]\ndirectory = %s\n[target node]\nkubepods = %s\n' "$DUMPS" "$D" > "$D/ini"
+	: > "$EVENTS"
+	OOMSNAP_FAULT=capture-sync=stop "$TEST_OOMSNAP" watch --json -c "$D/ini" \
+		--runtime-dir "$RUNTIME" --set tripwire="$WATCH_TRIPWIRE" < /dev/null 2> "$EVENTS" 3>&- &
+	WATCH_PID=$!
+	wait_event guarantee
+	cg_spawn "$old/container" "$LEAKER" --pattern touch --rate 40 --total 62M
+	wait_event released
+	wait_until 10 capturer_hangs
+	cg_rm "$old"
+	wait_event target-gone
+	containerd_container ctr pay till-0 cashier on
+	wait_event target-found 2
+	[ "$(event_field target-found POD)" = pay/till-0 ]
+	wait_until 20 go_on captured 1
+	[ "$(event_field captured TARGET)" = node-shop.app ]
+	[ "$(event_field captured POD)" = shop/web-7d9 ]
+	[ "$(event_field captured CONTAINER)" = app ]
+	python3 - "$(event_field captured PATH)/report.json" <<- 'END'
+		import json, sys
+		r = json.load(open(sys.argv[1]))
+		assert max(p["used_bytes"] for p in r["history"]) > 40 << 20, r["history"]
+	END
+	# Its place is the next one's now.
+	crio_container app-again shop web-7d9 app '{\"oomsnap/watch\":\"on\"}'
+	wait_event target-found 3
+	watch_stop
+}
+
 @test "kubepods: the tree of the driver cgroupfs, in each class of service; status names the containers" {
 	local burst
 	node_start

@@ -138,6 +138,13 @@ files_work() {
 	wait "$FAILS" || true
 }
 
+# go_on EVENT COUNT: capturers that a fault point has stopped go on; whether there are so many events. One
+# point may be passed at the core and again at its bundle: to be called until it is so.
+go_on() {
+	pkill -CONT -P "$WATCH_PID" -x oomsnap-capture
+	event_reached "$1" "$2"
+}
+
 none_of_ours() {
 	! pgrep -f -- "--runtime-dir $RUNTIME" > /dev/null
 }

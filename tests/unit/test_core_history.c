@@ -49,6 +49,24 @@ static void test_until_full(void **state)
 	assert_int_equal(3, h.point[1].at_ns);
 }
 
+static void test_what_was_before(void **state)
+{
+	(void)state;
+	memset(&h, 0, sizeof(h));
+	history_drop_before(&h, 1);
+	assert_int_equal(0, h.count);
+	for (uint64_t i = 1; i <= 10; i++)
+		add(i);
+	history_drop_before(&h, 4);
+	assert_int_equal(7, h.count);
+	assert_whole(4, 10);
+	history_drop_before(&h, 11);
+	assert_int_equal(0, h.count);
+	h.count = HISTORY_MAX + 1;
+	history_drop_before(&h, 1);
+	assert_int_equal(0, h.count);
+}
+
 static void test_long(void **state)
 {
 	uint64_t last = 100000;
@@ -96,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_until_full),
+		cmocka_unit_test(test_what_was_before),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_not_newer),
 		cmocka_unit_test(test_spoilt_count),

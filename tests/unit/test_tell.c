@@ -82,7 +82,7 @@ static void speak_of_the_target(struct target *t)
 	t->engine.captured = true; /* killed, and not lost */
 	action.report = ENGINE_REPORT_LOST;
 	tell_report(t, &action);
-	tell_capture_failed(t, 7, "no room");
+	tell_capture_failed(t, 1, 7, "no room");
 	tell_degraded(t, "memory.high", -EROFS, "mend it");
 	tell_degraded(NULL, "journal", CGROUP_UNSUPPORTED, "mend it");
 	tell_place_refused("/var/lib/oomsnap", "/var/lib/oomsnap is writable by others");

@@ -30,3 +30,14 @@ void history_add(struct history *h, const struct history_point *point)
 		thin(h);
 	h->point[h->count++] = *point;
 }
+
+void history_drop_before(struct history *h, uint64_t at_ns)
+{
+	uint32_t count = h->count <= HISTORY_MAX ? h->count : 0;
+	uint32_t to = 0;
+
+	for (uint32_t from = 0; from < count; from++)
+		if (h->point[from].at_ns >= at_ns)
+			h->point[to++] = h->point[from];
+	h->count = to;
+}

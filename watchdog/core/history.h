@@ -22,4 +22,7 @@ struct history {
  */
 void history_add(struct history *h, const struct history_point *point);
 
+/* Takes out what was before that moment. */
+void history_drop_before(struct history *h, uint64_t at_ns);
+
 #endif
