@@ -102,7 +102,7 @@ static struct capture_writer *new_writer(void)
 
 static void begin(struct fixture *f, struct capture_writer *w, int fd, uint64_t room_bytes)
 {
-	writer_begin(w, &f->plan, fd, /* swap_too= */ false, room_bytes, FILE_BYTES,
+	writer_begin(w, &f->plan, fd, room_bytes, FILE_BYTES,
 		/* cache_first= */ true);
 }
 
@@ -182,7 +182,7 @@ static void test_an_object_that_fails_ends_nothing_else(void **state)
 	assert_int_equal(atomic_load(&f->job.stop), 0);
 	assert_int_equal(atomic_load(&f->job.missing), CAPTURE_MISSING_READ);
 	assert_int_equal(atomic_load(&f->job.skipped_bytes), SLOT_BYTES);
-	assert_int_equal(atomic_load(&f->job.memory_bytes), SLOT_BYTES);
+	assert_int_equal(atomic_load(&f->job.tally.memory_bytes), SLOT_BYTES);
 	assert_int_equal(written(f), SLOT_BYTES);
 }
 
@@ -202,7 +202,7 @@ static void test_page_tables_that_fail_stop_the_writer(void **state)
 	f->plan.pages.pagemap_fd = -1;
 	begin(f, w, f->fd, FILE_BYTES);
 	assert_false(writer_stopped(w));
-	writer_known(w, UINT64_MAX);
+	writer_known_all(w, /* swap_too= */ false);
 	assert_int_equal(writer_wait(w, UINT64_MAX), WRITER_DONE);
 	writer_counts(w, &result);
 	assert_true(writer_stopped(w));
@@ -217,7 +217,7 @@ static void copy_protected(
 	struct fixture *f, struct capture_writer *w, uint64_t room_bytes, bool stop)
 {
 	begin(f, w, f->fd, room_bytes);
-	writer_known(w, UINT64_MAX);
+	writer_known_all(w, /* swap_too= */ false);
 	if (stop)
 		writer_stop(w, CAPTURE_MISSING_DEADLINE);
 	writer_copy_protected(w);

@@ -23,7 +23,7 @@
  *
  * Swapped pages are left for a second round, which comes last: reading them brings them back into
  * memory that the target may not have. A compressed core is written in order and knows one round
- * only; there they lie behind everything else (order.h).
+ * only; there they lie behind everything else (order.h), but for those of memory objects.
  *
  * Pieces and batches are not rounded to places in the file. Where they are, each write is one large
  * folio of the page cache, a tenth less work on paper; but in a virtual machine that tells its host
@@ -34,11 +34,13 @@
  * will pack, holes as the zeros that it came with.
  *
  * Refuses: mappings without PROT_READ, unless it runs on the tracer thread. Limits: what lies
- * behind the end of a file is a hole, as it is a SIGBUS for the program.
+ * behind the end of a file is a hole, as it is a SIGBUS for the program. What a private mapping
+ * shows of a file in memory (tmpfs) is read from swap when its turn comes.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -97,6 +99,7 @@ static unsigned char *next_buffer(struct copier *c)
 void copy_begin(struct copier *c, struct copy_job *job, bool protected)
 {
 	c->job = job;
+	c->tally = &job->tally;
 	c->failed_from = UINT64_MAX;
 	if (c->direct)
 		direct_begin(c->direct, job->sink->direct_fd, on_refused, c);
@@ -189,7 +192,7 @@ static bool put(struct copier *c, const unsigned char *bytes, size_t len, uint64
 	size_t zeros = 0;   /* ending at `at` */
 	size_t at = 0;
 
-	(void)atomic_fetch_add(&c->job->memory_bytes, len);
+	(void)atomic_fetch_add(&c->tally->memory_bytes, len);
 	for (; at < len; at += page) {
 		size_t n = min_u64(page, len - at);
 
@@ -203,13 +206,13 @@ static bool put(struct copier *c, const unsigned char *bytes, size_t len, uint64
 			if (from > written &&
 				!write_out(c, bytes + written, from - written, offset + written))
 				return false;
-			(void)atomic_fetch_add(&c->job->zero_bytes, zeros);
+			(void)atomic_fetch_add(&c->tally->zero_bytes, zeros);
 			written = at;
 		}
 		zeros = 0;
 	}
 	if (zeros) /* at the end: nothing is gained by writing them */
-		(void)atomic_fetch_add(&c->job->zero_bytes, zeros);
+		(void)atomic_fetch_add(&c->tally->zero_bytes, zeros);
 	if (len - zeros > written)
 		return write_out(c, bytes + written, len - zeros - written, offset + written);
 	return true;
@@ -345,7 +348,7 @@ static bool copy_file(struct copier *c, const struct segment *s, uint64_t from, 
 {
 	const struct region *r = &c->job->plan->regions[s->region];
 
-	if (from == to || c->job->swap == COPY_SWAP_ONLY)
+	if (from == to)
 		return true;
 	if (open_file(c, s->region)) {
 		skip(c, to - from, CAPTURE_MISSING_READ);
@@ -386,6 +389,7 @@ static bool copy_pages(
 	const struct region *region = &plan->regions[s->region];
 	bool alone = to <= region->end; /* else more small ones follow */
 	bool anonymous = alone && !region->inode && region->source == REGION_PAGES;
+	bool files = overlay && c->job->swap != COPY_SWAP_ONLY; /* done by the first round */
 	bool unshared = alone && region->flags & REGION_UNSHARED;
 
 	while (from < to) {
@@ -398,12 +402,12 @@ static bool copy_pages(
 		if (r)
 			return stop(
 				c, r == -ESRCH ? CAPTURE_MISSING_EXITED : CAPTURE_MISSING_READ, r);
-		for (size_t i = 0; overlay && i < count; i++) {
+		for (size_t i = 0; files && i < count; i++) {
 			if (!copy_file(c, s, from, c->runs[i].start))
 				return false;
 			from = c->runs[i].end;
 		}
-		if (overlay && !copy_file(c, s, from, next))
+		if (files && !copy_file(c, s, from, next))
 			return false;
 		for (size_t i = 0; i < count; i++)
 			if (wanted(c, s->region, &c->runs[i]))
@@ -471,15 +475,73 @@ static bool copy_from_peers(struct copier *c, const struct segment *s, uint64_t 
 	return !stopping(c);
 }
 
+/*
+ * Which pages of the file are in memory: from its first page at offset on, at most
+ * COPY_WINDOW_PAGES. No page is touched, and none could be: the mapping is for nobody to read. A
+ * kernel that does not want to tell says that all are there, mincore(2). 0 or -errno.
+ */
+static int look_resident(struct copier *c, uint64_t offset, size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_NONE, MAP_SHARED, c->file_fd, (off_t)offset);
+	int r;
+
+	if (at == MAP_FAILED)
+		return -errno;
+	r = mincore(at, bytes, c->resident) < 0 ? -errno : 0;
+	(void)munmap(at, bytes); /* as it was mapped */
+	return r;
+}
+
+/*
+ * [from, to) of an object that is in swap in part. To read a page of it from swap charges the
+ * target, as it does for a private one, and is left for the second round. That one takes all of it
+ * once more: what the kernel has read around a page since is not told from what was here before.
+ */
+static bool copy_swapped_object(
+	struct copier *c, const struct segment *s, uint64_t from, uint64_t to)
+{
+	const struct region *r = &c->job->plan->regions[s->region];
+	const size_t page = c->job->plan->pages.page_bytes;
+	const bool later = c->job->swap == COPY_SWAP_LATER;
+	bool more = true;
+
+	while (more && from < to) {
+		size_t bytes = min_u64(to - from, COPY_WINDOW_PAGES * page);
+		size_t pages = (bytes + page - 1) / page;
+
+		/* Where nobody tells, none is taken for being there. */
+		if (look_resident(c, r->offset_bytes + (from - r->start), bytes))
+			memset(c->resident, 0, pages);
+		for (size_t i = 0, end; more && i < pages; i = end) {
+			bool here = c->resident[i] & 1;
+			uint64_t run_to;
+
+			for (end = i + 1; end < pages && (c->resident[end] & 1) == here; end++)
+				;
+			run_to = min_u64(to, from + end * page);
+			if (!here && !later)
+				(void)atomic_fetch_add(
+					&c->job->swap_bytes, run_to - (from + i * page));
+			if (here || !later) {
+				c->tally = later ? &c->job->object_tally : &c->job->tally;
+				more = copy_file(c, s, from + i * page, run_to);
+				c->tally = &c->job->tally;
+			}
+		}
+		from += bytes;
+	}
+	return more;
+}
+
 static bool copy_object(struct copier *c, const struct segment *s, uint64_t from, uint64_t to)
 {
 	const struct region *r = &c->job->plan->regions[s->region];
 	uint64_t base = r->start - r->offset_bytes; /* address of the object's first byte */
 	struct page_run run = {.start = from, .end = to, .kind = PAGE_PRESENT};
 
-	if (c->job->swap == COPY_SWAP_ONLY)
-		return true;
 	if (open_file(c, s->region)) {
+		if (c->job->swap == COPY_SWAP_ONLY)
+			return true; /* others' page tables do not tell of it */
 		if (r->flags & REGION_MAPPED)
 			return copy_runs(c, s, &run, 1);
 		return (c->job->plan->pages.method == PAGES_BLIND ||
@@ -489,6 +551,7 @@ static bool copy_object(struct copier *c, const struct segment *s, uint64_t from
 	while (from < to) {
 		off_t data = lseek(c->file_fd, (off_t)(from - base), SEEK_DATA);
 		off_t hole;
+		uint64_t end;
 
 		/* A server that has died ends this object: what cannot be read is counted. */
 		if (data < 0)
@@ -497,7 +560,9 @@ static bool copy_object(struct copier *c, const struct segment *s, uint64_t from
 		from = max_u64(from, base + (uint64_t)data);
 		if (from >= to)
 			break;
-		if (!copy_file(c, s, from, hole < 0 ? to : min_u64(to, base + (uint64_t)hole)))
+		end = hole < 0 ? to : min_u64(to, base + (uint64_t)hole);
+		if (r->flags & REGION_SWAPPED ? !copy_swapped_object(c, s, from, end)
+					      : !copy_file(c, s, from, end))
 			return false;
 		from = hole < 0 ? to : base + (uint64_t)hole;
 	}

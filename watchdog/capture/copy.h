@@ -25,6 +25,14 @@ enum copy_swap {
 	COPY_SWAP_TOO,	 /* takes them as they come */
 };
 
+#define COPY_WINDOW_PAGES \
+	1024U /* of an object, looked at together; 4 MiB, as a piece of the queue */
+
+struct copy_tally {
+	_Atomic uint64_t memory_bytes;
+	_Atomic uint64_t zero_bytes;
+};
+
 /* What all copiers of one capture share. */
 struct copy_job {
 	struct capture_plan *plan;
@@ -32,8 +40,9 @@ struct copy_job {
 	enum copy_swap swap;
 	atomic_uint stop; /* enum capture_missing bits, or COPY_STOP: end soon */
 	atomic_int error; /* negative errno that made it end */
-	_Atomic uint64_t memory_bytes;
-	_Atomic uint64_t zero_bytes;
+	struct copy_tally tally;
+	struct copy_tally
+		object_tally; /* the first round's of objects that the second takes whole */
 	_Atomic uint64_t skipped_bytes;
 	_Atomic uint64_t swap_bytes;
 	atomic_uint missing; /* enum capture_missing bits that did not end it */
@@ -52,10 +61,12 @@ struct copier {
 	uint32_t file_region;	   /* whose file file_fd is */
 	int file_fd;
 	int file_error;
-	bool protected;	      /* runs on the tracer thread, for mappings without PROT_READ */
-	unsigned char *image; /* where bytes go instead of the file; NULL: to the file */
-	uint64_t image_from;  /* of the core: what image[0] stands for */
-	bool image_used;      /* something has been put there */
+	bool protected;		  /* runs on the tracer thread, for mappings without PROT_READ */
+	unsigned char *image;	  /* where bytes go instead of the file; NULL: to the file */
+	uint64_t image_from;	  /* of the core: what image[0] stands for */
+	bool image_used;	  /* something has been put there */
+	struct copy_tally *tally; /* of the job: where what is copied now counts */
+	unsigned char resident[COPY_WINDOW_PAGES]; /* mincore(2) of an object */
 	struct page_run runs[COPY_RUNS_MAX];
 	struct peers peers; /* who has mapped shared memory, too, that we may not open */
 };

@@ -14,6 +14,8 @@
  * before they read it (pages_note_forked()), and whether all of a mapping is there is all that is
  * known of its pages without a pagemap.
  *
+ * So is what of shared memory is in swap, which the workers need to know before they read it.
+ *
  * Device memory shows here, too (io, pf): it is never read, as that can have effects.
  *
  * Reading ends behind the last mapping that has room in the file. Where smaps cannot be opened at
@@ -157,6 +159,12 @@ static void on_flags(struct reader *r, uint64_t start, uint32_t flags, bool all_
 		else if (r->plan->pages.method == PAGES_BLIND)
 			on_blind(r);
 	}
+	/* Page tables do not tell: a page of an object that is in swap is in none. */
+	if (region->source == REGION_OBJECT && !(region->flags & REGION_LEFT_OUT) &&
+		r->here_bytes > r->mapped_bytes) {
+		(void)atomic_fetch_or(&region->flags, REGION_SWAPPED);
+		r->plan->object_swap_bytes += r->here_bytes - r->mapped_bytes;
+	}
 	/* Populated and protected: there, and not to be had without /proc/PID/mem. */
 	if (r->plan->pages.method == PAGES_BLIND && !region->inode && !(region->prot & MAPS_READ) &&
 		!(flags & MAPS_VM_DONTDUMP))
@@ -245,7 +253,6 @@ int flags_read(struct capture_plan *plan, struct capture_writer *writer, int fd,
 		error = read_all(&r, smaps_fd, all_pages, stop_ns);
 		skip_to(&r, UINT64_MAX);
 	}
-	writer_known(writer, UINT64_MAX);
 	*ret_dontdump_bytes = r.dontdump_bytes;
 	*ret_unknown_bytes = r.unknown_bytes;
 	return error;

@@ -154,6 +154,7 @@ int plan_open(struct capture_plan *plan, const struct capture_request *request)
 	plan->stack_pointer_count = plan->region_count = plan->regions_lost = 0;
 	plan->segment_count = plan->threads_without_registers = 0;
 	plan->file_count = plan->file_names_bytes = plan->blind_bytes = 0;
+	plan->object_swap_bytes = 0;
 	plan->names[0] = '\0';
 	plan->names_len = 1;
 	plan->auxv_len = 0;

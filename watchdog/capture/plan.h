@@ -81,9 +81,10 @@ struct capture_plan {
 	uint32_t threads_without_registers;
 	uint64_t file_count; /* entries of NT_FILE */
 	uint64_t file_names_bytes;
-	uint64_t blind_bytes; /* readable, too large to be read without a pagemap, left out */
-	uint64_t note_offset; /* of our own note's desc in the file */
-	int cut_error;	      /* first of head_cut_segment() */
+	uint64_t object_swap_bytes; /* of memory objects, as often as they are mapped: smaps */
+	uint64_t blind_bytes;	    /* readable, too large to be read without a pagemap, left out */
+	uint64_t note_offset;	    /* of our own note's desc in the file */
+	int cut_error;		    /* first of head_cut_segment() */
 	size_t auxv_len;
 	size_t regset_len[ARCH_REGSETS_MAX]; /* 0: this processor has none. See plan_regset_len() */
 	unsigned char auxv[PLAN_AUXV_BYTES];

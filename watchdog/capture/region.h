@@ -48,7 +48,8 @@ struct region {
 
 enum region_flag {
 	REGION_LEFT_OUT = 1 << 0, /* dontdump, or memory of a device: learned from VmFlags */
-	REGION_SWAPPED = 1 << 1,  /* has swapped pages: a second round is needed */
+	REGION_SWAPPED = 1 << 1,  /* has swapped pages: a second round is needed; of an object
+				     learned from smaps */
 	REGION_HAS_FILE = 1 << 2, /* belongs into NT_FILE */
 	REGION_UNSEEN = 1 << 3,	  /* could not be read at all */
 	REGION_SYSV = 1 << 4,	  /* System V shared memory: its inode is its id, and may be that of

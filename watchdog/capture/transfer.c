@@ -97,7 +97,7 @@ static bool wait_protected(struct run *run)
 static bool has_swapped(const struct capture_plan *plan)
 {
 	for (uint32_t i = 0; i < plan->region_count; i++)
-		if (plan->regions[i].flags & REGION_SWAPPED)
+		if ((plan->regions[i].flags & (REGION_SWAPPED | REGION_LEFT_OUT)) == REGION_SWAPPED)
 			return true;
 	return false;
 }
@@ -105,7 +105,7 @@ static bool has_swapped(const struct capture_plan *plan)
 /* Whether swapped pages may be read now: it was asked for, and the target's limit bears them. */
 static bool takes_swapped(struct run *run)
 {
-	uint64_t bytes = run->plan->status.swap_bytes;
+	uint64_t bytes = add_sat(run->plan->status.swap_bytes, run->plan->object_swap_bytes);
 
 	if (run->c->request.swap != SWAP_LAST)
 		return false;
@@ -229,12 +229,12 @@ void transfer(struct run *run)
 	bool done;
 
 	writer_begin(c->writer, run->plan, c->place.core_fd,
-		run->plan->packed && takes_swapped(run),
 		sub_floor(run->room_bytes, run->plan->layout.data_offset), result->cache_bytes,
 		result->freerun_bytes >=
 			min_u64(run->plan->layout.file_bytes, result->cache_bytes / 2));
 	run->flags_error = flags_read(run->plan, c->writer, c->place.core_fd, c->request.all_pages,
 		run->deadline_ns, &result->dontdump_bytes, &unknown_bytes);
+	writer_known_all(c->writer, run->plan->packed && takes_swapped(run));
 	if (!run->plan->packed)
 		tracer_start(c->tracer, call_protected, run);
 	(void)bundle_snapshot(c, run->plan->mm_fd); /* the core does not depend on it */

@@ -363,8 +363,8 @@ static void begin_round(struct capture_writer *w)
 	(void)pthread_cond_broadcast(&w->work);
 }
 
-void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, bool swap_too,
-	uint64_t room_bytes, uint64_t cache_bytes, bool cache_first)
+void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes,
+	uint64_t cache_bytes, bool cache_first)
 {
 	uint64_t head_bytes = plan->layout.data_offset;
 
@@ -379,7 +379,7 @@ void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, b
 	}
 	w->job.plan = plan;
 	w->job.sink = &w->sink;
-	w->job.swap = plan->packed && swap_too ? COPY_SWAP_TOO : COPY_SWAP_LATER;
+	w->job.swap = COPY_SWAP_LATER;
 	atomic_store(&w->protected_to, 0);
 	queue_begin(&w->queue, plan, room_bytes < plan->layout.file_bytes, /* swapped= */ false);
 	if (plan->packed)
@@ -393,6 +393,16 @@ void writer_known(struct capture_writer *w, uint64_t address)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	w->queue.known = address;
+	(void)pthread_cond_broadcast(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void writer_known_all(struct capture_writer *w, bool swap_too)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	if (swap_too) /* nobody has copied anything yet */
+		w->job.swap = COPY_SWAP_TOO;
+	w->queue.known = UINT64_MAX;
 	(void)pthread_cond_broadcast(&w->work);
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -472,8 +482,12 @@ void writer_counts(struct capture_writer *w, struct capture_result *ret)
 	struct copy_job *job = &w->job;
 	int lost = atomic_load(&w->sink.lost);
 
-	ret->memory_bytes = atomic_load(&job->memory_bytes);
-	ret->zero_bytes = atomic_load(&job->zero_bytes);
+	ret->memory_bytes = atomic_load(&job->tally.memory_bytes);
+	ret->zero_bytes = atomic_load(&job->tally.zero_bytes);
+	if (job->swap != COPY_SWAP_ONLY) { /* else they are copied and counted again */
+		ret->memory_bytes += atomic_load(&job->object_tally.memory_bytes);
+		ret->zero_bytes += atomic_load(&job->object_tally.zero_bytes);
+	}
 	ret->skipped_bytes = atomic_load(&job->skipped_bytes);
 	ret->swap_bytes = atomic_load(&job->swap_bytes);
 	ret->missing |= atomic_load(&job->missing) | (atomic_load(&job->stop) & ~COPY_STOP);

@@ -29,13 +29,14 @@ bool writer_busy(struct capture_writer *w);
 
 /*
  * Begins to copy plan into fd. At first only segments below `known` may be taken; writer_known()
- * raises that, and ends with UINT64_MAX. room_bytes, cache_bytes: see sink.h; cache_first: the
- * kernel will not hold back who fills so much. swap_too: a compressed core, which knows no second
- * round, has its swapped pages. Does not wait.
+ * raises that, and writer_known_all() ends it. room_bytes, cache_bytes: see sink.h; cache_first:
+ * the kernel will not hold back who fills so much. Does not wait.
  */
-void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, bool swap_too,
-	uint64_t room_bytes, uint64_t cache_bytes, bool cache_first);
+void writer_begin(struct capture_writer *w, struct capture_plan *plan, int fd, uint64_t room_bytes,
+	uint64_t cache_bytes, bool cache_first);
 void writer_known(struct capture_writer *w, uint64_t address);
+/* swap_too: a compressed core, which begins now and knows no second round, has swapped pages. */
+void writer_known_all(struct capture_writer *w, bool swap_too);
 
 /* Asks for the end: missing are enum capture_missing bits, or COPY_STOP. */
 void writer_stop(struct capture_writer *w, unsigned int missing);
@@ -59,7 +60,7 @@ void writer_begin_swap(struct capture_writer *w);
 
 /*
  * On the tracer thread: copies what the workers must leave, mappings without PROT_READ. Needs
- * writer_known(UINT64_MAX). Beside the workers; of a compressed core after them, since it appends,
+ * writer_known_all(). Beside the workers; of a compressed core after them, since it appends,
  * and ends the file.
  */
 void writer_copy_protected(struct capture_writer *w);
