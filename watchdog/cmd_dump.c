@@ -94,7 +94,7 @@ static void usage(FILE *to)
 		"      --deadline TIME     stop copying after this long, as in 500ms, 30s, 2m\n"
 		"      --all               every process of the cgroup or unit, not the biggest\n"
 		"      --all-pages         memory that the program asked to leave out, too\n"
-		"      --allow-memory      DIR may be kept in memory (tmpfs)\n"
+		"      --allow-memory      the place may be kept in memory (tmpfs)\n"
 		"      --json              print one JSON object for each capture\n"
 		"  -h, --help\n"
 		"\n"
@@ -511,7 +511,7 @@ static int set_place(struct dump *d)
 	if (!directory)
 		directory = geteuid() == 0 ? DEFAULT_DIRECTORY : ".";
 	if (d->output)
-		r = capture_set_output(d->capture, d->output, why, sizeof(why));
+		r = capture_set_output(d->capture, d->output, d->allow_memory, why, sizeof(why));
 	else
 		r = capture_set_directory(d->capture, directory, d->allow_memory, why, sizeof(why));
 	if (r == 0)

@@ -150,7 +150,7 @@ find_coredumpctl() {
 			[ $SECONDS -lt $deadline ] || exit 1
 			sleep 0.02
 		done
-		"$OOMSNAP" dump "$victim" -o "$PWD/core.$victim" >/dev/null 2>&1
+		"$OOMSNAP" dump "$victim" -o "$PWD/core.$victim" --allow-memory >/dev/null 2>&1
 		"$LIVE" coredump $victim /usr/bin/sleep "$PWD/core.$victim"
 		"$LIVE" coredump 77 /usr/bin/sleep "$PWD/core.$victim" partial
 		"$LIVE" coredump 78 /usr/bin/sleep "$PWD/missing"

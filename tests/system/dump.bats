@@ -710,6 +710,9 @@ owned_by() {
 	refused 5 "is kept in memory" "$PID" -d "$D/mnt"
 	"$OOMSNAP" dump "$PID" -d "$D/mnt" --allow-memory
 	equal 1 "$(find "$D/mnt" -name core | wc -l)"
+	refused 5 "is kept in memory" "$PID" -o "$D/mnt/alone"
+	"$OOMSNAP" dump "$PID" -o "$D/mnt/alone" --allow-memory
+	test -s "$D/mnt/alone"
 }
 
 # small_disk MIB [OPTION...]: an ext4 file system of that size at $D/mnt, made with these options.

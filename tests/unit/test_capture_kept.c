@@ -100,7 +100,9 @@ static int set_up(void **state)
 	}
 	hold(k);
 	assert_int_equal(capture_new(&capture_limits_default, &k->capture), 0);
-	assert_int_equal(capture_set_output(k->capture, k->path, k->why, sizeof(k->why)), 0);
+	assert_int_equal(capture_set_output(k->capture, k->path, /* allow_memory= */ true, k->why,
+				 sizeof(k->why)),
+		0);
 	capture_set_handover(k->capture, &k->handover, k->registers);
 	*state = k;
 	return 0;

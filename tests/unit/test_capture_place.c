@@ -102,7 +102,8 @@ static int try_directory(struct fixture *f, const char *name, bool make)
 static int set_output(struct fixture *f, const char *name)
 {
 	f->why[0] = '\0';
-	return capture_set_output(&f->c, path(f, name), f->why, sizeof(f->why));
+	return capture_set_output(
+		&f->c, path(f, name), /* allow_memory= */ true, f->why, sizeof(f->why));
 }
 
 static unsigned int mode_of(const char *p)
@@ -386,8 +387,9 @@ static void test_output_is_refused(void **state)
 	assert_int_equal(CAPTURE_BAD_PLACE, set_output(f, "dirlink/core"));
 	assert_int_equal(0, mkfifo(path(f, "fifo"), 0600));
 	assert_int_equal(CAPTURE_BAD_PLACE, set_output(f, "fifo"));
-	assert_int_equal(
-		CAPTURE_BAD_PLACE, capture_set_output(&f->c, "/dev/null", f->why, sizeof(f->why)));
+	assert_int_equal(CAPTURE_BAD_PLACE,
+		capture_set_output(
+			&f->c, "/dev/null", /* allow_memory= */ true, f->why, sizeof(f->why)));
 	assert_non_null(strstr(f->why, "device"));
 }
 

@@ -265,7 +265,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(p->dir));
 	(void)snprintf(p->core, sizeof(p->core), "%s/core", p->dir);
 	assert_int_equal(0, capture_new(&capture_limits_default, &p->capture));
-	assert_int_equal(0, capture_set_output(p->capture, p->core, p->why, sizeof(p->why)));
+	assert_int_equal(0, capture_set_output(p->capture, p->core, true, p->why, sizeof(p->why)));
 	*state = p;
 	return 0;
 }
@@ -790,7 +790,7 @@ static void capture_packed(struct place *p, const struct capture_request *reques
 	char packed[128];
 
 	(void)snprintf(packed, sizeof(packed), "%s/core.zst", p->dir);
-	assert_int_equal(0, capture_set_output(p->capture, packed, p->why, sizeof(p->why)));
+	assert_int_equal(0, capture_set_output(p->capture, packed, true, p->why, sizeof(p->why)));
 	assert_int_equal(0, run(p, request, NULL, NULL));
 	assert_int_equal(0, capture_finish(p->capture, &p->result));
 	(void)unlink(p->core);

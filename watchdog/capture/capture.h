@@ -5,11 +5,14 @@
  * own means (cgroup freeze, SIGSTOP); nothing here signals, freezes or thaws.
  *
  * Life of a capture:
- *     capture_new()      at start: all memory is allocated, what is usual touched and (by the
- * caller) locked capture_set_directory() or capture_set_output()   once: opens and checks the
- * place; at the latest in the callback of CAPTURE_SEIZED capture_run()      seize, registers, maps,
- * plan, headers, pages, COPIED, detach, fdatasync capture_finish()   fsync, rename .partial ->
- * final, fsync of the directory Within capture_run() nothing is allocated, forked or exec'd.
+ *  - capture_new(), at start: all memory is allocated, what is usual touched and (by the caller)
+ *    locked;
+ *  - capture_set_directory() or capture_set_output(), once: opens and checks the place; at the
+ *    latest in the callback of CAPTURE_SEIZED;
+ *  - capture_run(): seize, registers, maps, plan, headers, pages, COPIED, detach, fdatasync;
+ *  - capture_finish(): fsync, rename .partial -> final, fsync of the directory.
+ *
+ * Within capture_run() nothing is allocated, forked or exec'd.
  */
 #ifndef OOMSNAP_CAPTURE_CAPTURE_H
 #define OOMSNAP_CAPTURE_CAPTURE_H
@@ -163,10 +166,12 @@ int capture_try_directory(
 	const char *path, bool allow_memory, bool make, char *why, size_t why_size);
 
 /*
- * For `dump -o PATH`: the core alone, at PATH, which must not exist; its directory must. Written
- * under a temporary name with O_EXCL beside it and linked into place at the end.
+ * For `dump -o PATH`: the core alone, at PATH, which must not exist; its directory must, and is
+ * refused if it is backed by memory, unless allow_memory. Written under a temporary name with
+ * O_EXCL beside it and linked into place at the end. Returns as capture_set_directory() does.
  */
-int capture_set_output(struct capture *c, const char *path, char *why, size_t why_size);
+int capture_set_output(
+	struct capture *c, const char *path, bool allow_memory, char *why, size_t why_size);
 
 /*
  * Who is to be captured is held by another of our processes, by ptrace. From the callback of

@@ -174,7 +174,7 @@ static int refuse_memory(const char *path, char *why, size_t why_size)
 {
 	say(why, why_size,
 		"%s is kept in memory (tmpfs), so a core in it costs the memory that is running "
-		"out; choose a directory on disk",
+		"out; choose a directory on a disk",
 		path);
 	return CAPTURE_BAD_PLACE;
 }
@@ -330,7 +330,8 @@ static int refuse_existing(
 	return CAPTURE_BAD_PLACE;
 }
 
-int capture_set_output(struct capture *c, const char *path, char *why, size_t why_size)
+int capture_set_output(
+	struct capture *c, const char *path, bool allow_memory, char *why, size_t why_size)
 {
 	struct capture_place *place = &c->place;
 	char dir[CAPTURE_PATH_MAX];
@@ -353,10 +354,12 @@ int capture_set_output(struct capture *c, const char *path, char *why, size_t wh
 		return r;
 	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		return refuse_errno(why, why_size, trimmed, "write in the directory", errno);
+	if (!allow_memory && in_memory(fd))
+		return refuse_memory(trimmed, why, why_size);
 	capture_place_close(c);
 	place->parent_fd = take_fd(&fd);
 	place->output_mode = true;
-	place->allow_memory = true; /* the user named the very file */
+	place->allow_memory = allow_memory;
 	(void)str_copy(place->parent_path, sizeof(place->parent_path), trimmed); /* fits: above */
 	(void)str_copy(place->final_name, sizeof(place->final_name), name);	 /* the same size */
 	return 0;
