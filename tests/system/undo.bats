@@ -16,11 +16,12 @@ SOON=2
 [ "$OOMSNAP_LANE" = host ] || SOON=10
 ADJ=$(cat /proc/self/oom_score_adj)
 
-# held POINT ACTION: a leaking target that stands still, as our process did ACTION at POINT.
+# held POINT ACTION: a leaking target that stands still, as our process did ACTION at POINT. Long enough
+# for a test on a busy machine to act.
 held() {
 	cg_new app 64M
 	OOMSNAP_WATCH=$TEST_OOMSNAP
-	OOMSNAP_FAULT="$1=$2" watch_start app --set hold=stop
+	OOMSNAP_FAULT="$1=$2" watch_start app --set hold=stop --set hold_timeout=20s
 	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M
 	wait_event armed
 	wait_until 10 is_stopped "$CG_PID"
@@ -93,7 +94,7 @@ normal_after_kill() {
 	local guardian
 	cg_new app 64M
 	OOMSNAP_WATCH=$TEST_OOMSNAP
-	OOMSNAP_FAULT=capture-seized=stop watch_start app --set hold=stop
+	OOMSNAP_FAULT=capture-seized=stop watch_start app --set hold=stop --set hold_timeout=20s
 	guardian=$(children_named "$WATCH_PID" oomsnap-guard)
 	kill -KILL "$guardian"
 	wait_event guardian-restarted
@@ -109,7 +110,7 @@ normal_after_kill() {
 	local guardian
 	cg_new app 64M
 	OOMSNAP_WATCH=$TEST_OOMSNAP
-	OOMSNAP_FAULT=capture-pages=wait watch_start app --set hold=stop
+	OOMSNAP_FAULT=capture-pages=wait watch_start app --set hold=stop --set hold_timeout=20s
 	guardian=$(children_named "$WATCH_PID" oomsnap-guard)
 	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M
 	normal_after_kill "$WATCH_PID" "$guardian"
@@ -198,7 +199,7 @@ normal_after_kill() {
 	cg_spawn app sleep 1000
 	kill -STOP "$CG_PID"
 	wait_until 5 is_stopped "$CG_PID"
-	watch_start app --set hold=stop
+	watch_start app --set hold=stop --set hold_timeout=20s
 	wait_event captured
 	is_running "$leaker"
 	is_stopped "$CG_PID"
@@ -236,7 +237,7 @@ normal_after_kill() {
 @test "what a release cannot undo is named, with the error, and undone as soon as it can be" {
 	need_lane host
 	cg_new app 64M
-	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-seized=stop watch_start app --set hold=stop
+	OOMSNAP_WATCH=$TEST_OOMSNAP OOMSNAP_FAULT=capture-seized=stop watch_start app --set hold=stop --set hold_timeout=20s
 	cg_spawn app "$LEAKER" --pattern touch --rate 200 --total 60M --hold yes
 	wait_until 10 is_stopped "$CG_PID"
 	wait_event armed
