@@ -254,14 +254,6 @@ struct rival {
 	int pid;	    /* 0: not found yet */
 };
 
-/* The lock may be a child's that has outlived its watchdog, to undo what that has left. */
-static bool runs(pid_t pid)
-{
-	struct procstat stat;
-
-	return process_look(pid, &stat) == 0 && stat.state != 'Z' && stat.state != 'X';
-}
-
 static void find_rival(const struct board_watchdog *watchdog, void *user)
 {
 	struct rival *rival = user;
@@ -272,10 +264,13 @@ static void find_rival(const struct board_watchdog *watchdog, void *user)
 		const struct board_entry *e = &watchdog->target[i];
 		struct stat st;
 
-		/* What is gone keeps the name that it had. */
+		/*
+		 * What is gone keeps the name that it had, and the board's lock may be a child's
+		 * that has outlived its watchdog, to undo what that has left.
+		 */
 		if (e->cgroup[0] && strcmp(e->state, "gone") != 0 && stat(e->cgroup, &st) == 0 &&
 			st.st_dev == rival->cgroup.st_dev && st.st_ino == rival->cgroup.st_ino &&
-			runs(watchdog->pid))
+			!process_has_ended(watchdog->pid))
 			rival->pid = watchdog->pid;
 	}
 }

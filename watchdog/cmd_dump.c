@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bad_usage.h"
 #include "amount.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -108,15 +109,6 @@ static void usage(FILE *to)
 		to);
 }
 
-static int bad_usage(const char *format, const char *argument)
-{
-	char text[WHY_MAX];
-
-	(void)snprintf(text, sizeof(text), format, argument); // NOLINT: formats are ours
-	(void)fprintf(stderr, "oomsnap: %s; see oomsnap dump --help\n", text);
-	return EXIT_CODE_USAGE;
-}
-
 #define X(id, name) name,
 static const char *const kind_names[] = {CAPTURE_KINDS(X)};
 static const char *const compress_names[] = {COMPRESSIONS(X)};
@@ -162,24 +154,24 @@ static int take_value(struct dump *d, int option)
 	case OPTION_TYPE:
 		choice = config_value_choice(optarg, kind_names, ARRAY_LEN(kind_names));
 		if (choice < 0)
-			return bad_usage("--type is full, heap or mini, not '%s'", optarg);
+			return bad_usage("dump", "--type is full, heap or mini, not '%s'", optarg);
 		d->kind = (enum capture_kind)choice;
 		return EXIT_CODE_OK;
 	case OPTION_COMPRESS:
 		choice = config_value_choice(optarg, compress_names, ARRAY_LEN(compress_names));
 		if (choice < 0)
-			return bad_usage("--compress is none or zstd, not '%s'", optarg);
+			return bad_usage("dump", "--compress is none or zstd, not '%s'", optarg);
 		d->compress = (enum compression)choice;
 		return EXIT_CODE_OK;
 	case OPTION_VERDICT:
 		if (strcmp(optarg, "resume") != 0 && strcmp(optarg, "kill") != 0)
-			return bad_usage("--verdict is resume or kill, not '%s'", optarg);
+			return bad_usage("dump", "--verdict is resume or kill, not '%s'", optarg);
 		d->verdict = *optarg == 'k' ? VERDICT_KILL : VERDICT_RESUME;
 		return EXIT_CODE_OK;
 	default:
 		status = config_value_time(optarg, &d->deadline_ns);
 		if (status != CONFIG_VALUE_OK || d->deadline_ns == 0)
-			return bad_usage(
+			return bad_usage("dump",
 				"--deadline is a time above 0, as in 500ms, 30s or 2m, not '%s'",
 				optarg);
 		return EXIT_CODE_OK;
@@ -215,9 +207,9 @@ static int take_option(struct dump *d, int option, const char *word)
 		d->json = true;
 		break;
 	case ':':
-		return bad_usage("%s needs a value", word);
+		return bad_option("dump", word, /* lacks_value= */ true);
 	case '?':
-		return bad_usage("there is no option %s", word);
+		return bad_option("dump", word, /* lacks_value= */ false);
 	default:
 		return take_value(d, option);
 	}
@@ -244,15 +236,16 @@ static int parse_arguments(struct dump *d, int argc, char **argv)
 	if (optind < argc)
 		d->selector.pid = argv[optind++];
 	if (optind < argc)
-		return bad_usage("one process at a time; unexpected argument '%s'", argv[optind]);
+		return bad_usage(
+			"dump", "one process at a time; unexpected argument '%s'", argv[optind]);
 	if (!!d->selector.pid + !!d->selector.cgroup + !!d->selector.unit != 1)
-		return bad_usage("%s", "give one of PID, --cgroup DIR and --unit NAME");
+		return bad_usage("dump", "give one of PID, --cgroup DIR and --unit NAME");
 	if (d->output && d->directory)
-		return bad_usage("%s", "give either --output or --directory");
+		return bad_usage("dump", "give either --output or --directory");
 	if (d->output && d->selector.all)
-		return bad_usage("%s", "--all writes several bundles: use --directory");
+		return bad_usage("dump", "--all writes several bundles: use --directory");
 	if (d->selector.pid && d->selector.all)
-		return bad_usage("%s", "--all goes with --cgroup or --unit");
+		return bad_usage("dump", "--all goes with --cgroup or --unit");
 	return EXIT_CODE_OK;
 }
 

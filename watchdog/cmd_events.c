@@ -14,6 +14,7 @@
  * Refuses to guess where there is nothing to read: no journal at all, and a journal that we may not
  * read, are said in one sentence each, with different exit codes.
  */
+#include "bad_usage.h"
 #include "cmd_events.h"
 
 #include <errno.h>
@@ -63,15 +64,6 @@ static void usage(FILE *stream)
 		"Exit status: 0 shown, 1 failed, 2 bad usage, 3 there is no journal, 4 not "
 		"permitted.\n",
 		stream); /* to a closed stream there is nothing to say */
-}
-
-static int bad_usage(const char *format, const char *argument)
-{
-	char text[SHOWN_MAX];
-
-	(void)snprintf(text, sizeof(text), format, argument); // NOLINT: formats are ours
-	(void)fprintf(stderr, "oomsnap: %s; see oomsnap events --help\n", text);
-	return EXIT_CODE_USAGE;
 }
 
 /* --- --since ---------------------------------------------------------------------------------- */
@@ -424,12 +416,10 @@ int cmd_events(int argc, char **argv)
 		case 'h':
 			usage(stdout);
 			return standard_out_end(EXIT_CODE_OK);
-		case ':':
-			return bad_usage("%s needs a value", argv[optind - 1]);
 		default:
-			return bad_usage("there is no option %s", argv[optind - 1]);
+			return bad_option("events", argv[optind - 1], c == ':');
 		}
 	if (optind < argc)
-		return bad_usage("events takes no '%s'", argv[optind]);
+		return bad_usage("events", "events takes no '%s'", argv[optind]);
 	return run(&o);
 }

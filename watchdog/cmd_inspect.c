@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bad_usage.h"
 #include "amount.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -257,17 +258,12 @@ int cmd_inspect(int argc, char **argv)
 			usage(stdout);
 			return standard_out_end(EXIT_CODE_OK);
 		}
-		if (option != 'j') {
-			(void)fprintf(stderr,
-				"oomsnap: there is no option %s; see oomsnap inspect --help\n",
-				argv[optind - 1]);
-			return EXIT_CODE_USAGE;
-		}
+		if (option != 'j')
+			return bad_option("inspect", argv[optind - 1], /* lacks_value= */ false);
 		json = true;
 	}
 	if (argc - optind != 1) {
-		(void)fputs("oomsnap: give one core file; see oomsnap inspect --help\n", stderr);
-		return EXIT_CODE_USAGE;
+		return bad_usage("inspect", "give one core file");
 	}
 	return standard_out_end(inspect(argv[optind], json));
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bad_usage.h"
 #include "amount.h"
 #include "base/checked.h"
 #include "base/str.h"
@@ -265,13 +266,7 @@ int cmd_status(int argc, char **argv)
 			(void)fputs(usage_text, stdout);
 			return standard_out_end(EXIT_CODE_OK);
 		default:
-			(void)fprintf(stderr,
-				option == ':'
-					? "oomsnap: %s needs a value; see oomsnap status --help\n"
-					: "oomsnap: there is no option %s; see oomsnap status "
-					  "--help\n",
-				argv[optind - 1]);
-			return EXIT_CODE_USAGE;
+			return bad_option("status", argv[optind - 1], option == ':');
 		}
 	}
 	if (optind != argc) {

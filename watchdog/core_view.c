@@ -303,7 +303,7 @@ static void read_own_note(struct core_view *view)
 
 /* --- the whole ----------------------------------------------------------------------------- */
 
-/* What the len bytes of the file say, mapped at bytes. 0 or as core_view_open(). */
+/* What the len bytes of the file say, mapped at bytes. 0 or as core_view_read(). */
 static int read_bytes(
 	int fd, const uint8_t *bytes, uint64_t len, uint64_t head_max, struct core_view *view)
 {

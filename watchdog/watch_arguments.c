@@ -6,6 +6,7 @@
  * Values are checked by config.c, in the words that it uses for the file; here only their number
  * and place are judged.
  */
+#include "bad_usage.h"
 #include "watch_arguments.h"
 
 #include <getopt.h>
@@ -44,16 +45,6 @@ static int show_help(const char *usage)
 	return standard_out_end(EXIT_CODE_OK);
 }
 
-/* The option that getopt_long(3) did not take. */
-static int refuse_option(char **argv, bool lacks_value)
-{
-	(void)fprintf(stderr,
-		lacks_value ? "oomsnap: %s needs a value; see oomsnap %s --help\n"
-			    : "oomsnap: there is no option %s; see oomsnap %s --help\n",
-		argv[optind - 1], argv[0]);
-	return EXIT_CODE_USAGE;
-}
-
 int watch_arguments_parse(int argc, char **argv, const char *usage, struct watch_arguments *ret)
 {
 	struct config_error error;
@@ -79,19 +70,15 @@ int watch_arguments_parse(int argc, char **argv, const char *usage, struct watch
 		else if (c == 'h')
 			return show_help(usage);
 		else
-			return refuse_option(argv, c == ':');
+			return bad_option(argv[0], argv[optind - 1], c == ':');
 		if (status != CONFIG_OK) {
 			(void)fprintf(stderr, "oomsnap: %s\n", error.text);
 			return EXIT_CODE_USAGE;
 		}
 	}
-	if (optind < argc) {
-		(void)fprintf(stderr,
-			"oomsnap: unexpected argument '%s'; targets are named by options; see "
-			"oomsnap %s --help\n",
-			argv[optind], argv[0]);
-		return EXIT_CODE_USAGE;
-	}
+	if (optind < argc)
+		return bad_usage(argv[0], "unexpected argument '%s'; targets are named by options",
+			argv[optind]);
 	if (ret->runtime_dir && ret->runtime_dir[0] != '/') {
 		(void)fprintf(stderr, "oomsnap: --runtime-dir %s: give an absolute path\n",
 			ret->runtime_dir);

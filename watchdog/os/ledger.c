@@ -590,14 +590,12 @@ uint64_t ledger_last_beat(const struct ledger *l)
 
 static bool owner_is_dead(int fd)
 {
-	struct procstat stat;
 	int32_t owner;
 
 	if (pread(fd, &owner, sizeof(owner), offsetof(struct ledger_map, owner)) !=
 		(ssize_t)sizeof(owner))
 		return false;
-	return owner > 0 &&
-		(process_look(owner, &stat) != 0 || stat.state == 'Z' || stat.state == 'X');
+	return owner > 0 && process_has_ended(owner);
 }
 
 static bool is_ours(const struct ledger *l)

@@ -45,6 +45,13 @@ int process_look(pid_t pid, struct procstat *ret)
 	return procstat_parse(text, (size_t)n, ret) ? 0 : -EPROTO;
 }
 
+bool process_has_ended(pid_t pid)
+{
+	struct procstat stat;
+
+	return process_look(pid, &stat) != 0 || stat.state == 'Z' || stat.state == 'X';
+}
+
 int process_open(pid_t pid, uint64_t start_time, int *ret_fd)
 {
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -19,6 +19,9 @@ enum process_result {
 /* Reads /proc/PID/stat. 0, PROCESS_GONE, -EPROTO for a text that the kernel would not write. */
 int process_look(pid_t pid, struct procstat *ret);
 
+/* Whether no process of this id runs: there is none, none that we may look at, or a zombie. */
+bool process_has_ended(pid_t pid);
+
 /*
  * The process whose name (/proc/PID/comm, cut at 15 bytes as the kernel cuts it) is name; of
  * several the one with the lowest pid that is not ourselves. 0, PROCESS_GONE where there is none,
